@@ -1,0 +1,59 @@
+"""The `headwater` command: a table of subcommands, each in a module of its own that is imported only when called."""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from state.errors import HeadwaterError
+
+COMMANDS = {
+    "replay": ("jobs.replay", "replay a log from files: lists, quality and a report"),
+    "run": ("jobs.run", "run the loop live, Kafka to Kafka, until stopped"),
+    "encode": ("jobs.encode", "turn item texts into vectors, once or as a side process on topics"),
+    "kafka": ("jobs.broker", "start, stop or show a one-node Kafka broker for development"),
+    "topics": ("jobs.topics", "create the topics of a job"),
+    "doctor": ("jobs.doctor", "say what is wrong with this machine, configuration, broker or jars"),
+}
+"""Name -> (module with `add_arguments(parser)` and `main(args) -> int`, help)."""
+
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return 0, 1 if it found something wrong, 2 for a user's mistake, 130 when interrupted."""
+    argv = sys.argv[1:] if argv is None else argv
+    _require_python()
+    for name in ONE_THREAD:  # before any command imports numpy: matrix products round by the number of threads
+        os.environ[name] = "1"
+    parser = argparse.ArgumentParser(
+        prog="headwater", description="Streaming online-learning engine for recommendations on PyFlink."
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, (module, text) in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        if argv and argv[0] == name:  # only the called command pays for its imports
+            importlib.import_module(module).add_arguments(command)
+    args = parser.parse_args(argv)
+    try:
+        status: int = importlib.import_module(COMMANDS[args.command][0]).main(args)
+    except HeadwaterError as error:
+        print(f"headwater {args.command}: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+def _require_python() -> None:
+    if not (3, 10) <= sys.version_info[:2] <= (3, 12):
+        version = ".".join(map(str, sys.version_info[:3]))
+        sys.exit(
+            f"headwater: error: this is Python {version}; expected 3.10, 3.11 or 3.12, because apache-flink 2.3.0 has "
+            "no wheels for others; make the environment with one of these: make setup PYTHON=python3.11"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,208 @@
+"""The Flink operators: load, call the plain object, store, emit."""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pyflink.common import Row, Types
+from pyflink.common.typeinfo import ExternalTypeInfo, TypeInformation
+from pyflink.datastream import OutputTag
+from pyflink.datastream.functions import (
+    KeyedCoProcessFunction,
+    KeyedProcessFunction,
+    ProcessFunction,
+    RuntimeContext,
+)
+from pyflink.datastream.state import MapStateDescriptor
+
+from jobs.catalogues import decode_change, load_catalogue
+from online.learner import Learner, identity
+from online.outputs import Message, dead_letter_message, list_message, metrics_message
+from online.process import LearnerProcess
+from online.record import RECORD, decode_line
+from online.session import DeadLetter, fold_tick
+from online.settings import Settings
+from state.tick import encode_share
+from state.user import UserState, decode_user, encode_user
+
+END_OF_TIME = 2**63 - 1  # a timer here fires once, when a bounded input is over, after all others
+
+WIRE_BYTES = Types.PRIMITIVE_ARRAY(Types.BYTE())
+# As state, PRIMITIVE_ARRAY dies in thread mode (each byte becomes an object); wrapped, both modes store the raw bytes.
+STATE_BYTES = ExternalTypeInfo(WIRE_BYTES)
+
+
+class Form(NamedTuple):
+    """How messages leave the job."""
+
+    make_type: Callable[[], TypeInformation]  # a new one each time: once used, it holds a gateway and cannot be shipped
+    of: Callable[[Message], object]
+
+    def tag(self, name: str) -> OutputTag:
+        """Return the tag of a side output in this form."""
+        return OutputTag(name, self.make_type())
+
+
+def as_line(message: Message) -> str:
+    """Return a message as a line of a file: its value."""
+    return message.value.decode()
+
+
+def as_row(message: Message) -> Row:
+    """Return a message as key and value of a topic."""
+    return Row(message.key, message.value)
+
+
+def _row_type() -> TypeInformation:
+    return Types.ROW([Types.PRIMITIVE_ARRAY(Types.BYTE()), Types.PRIMITIVE_ARRAY(Types.BYTE())])
+
+
+LINES = Form(Types.STRING, as_line)
+ROWS = Form(_row_type, as_row)
+DEAD_LETTERS, METRICS = "dead-letters", "metrics"
+
+
+class MapStore:
+    """`online.process.Store` over Flink's map state."""
+
+    def __init__(self, runtime_context: RuntimeContext, name: str) -> None:
+        """Use the map state `name` of the key at hand."""
+        descriptor = MapStateDescriptor(name, Types.STRING(), STATE_BYTES)
+        self._state: Any = runtime_context.get_map_state(descriptor)
+
+    def get(self, key: str) -> bytes | None:
+        """Return the bytes under `key`, None where there are none."""
+        value = self._state.get(key)
+        return None if value is None else bytes(value)
+
+    def put(self, key: str, value: bytes) -> None:
+        """Set the bytes under `key`."""
+        self._state.put(key, value)
+
+    def remove(self, key: str) -> None:
+        """Forget `key`."""
+        self._state.remove(key)
+
+    def items(self) -> Iterator[tuple[str, bytes]]:
+        """Return all of this key's entries, in no order."""
+        return ((key, bytes(value)) for key, value in self._state.items())
+
+
+class SessionsOperator(KeyedProcessFunction):
+    """Runs `online.session` on keyed state; the key is the shard, an element (shard, lines) its share of one tick."""
+
+    def __init__(self, settings: Settings, topic: str, form: Form, *, warm: bool) -> None:
+        """Start without users.
+
+        Args:
+            settings: of the loop.
+            topic: named in dead letters.
+            form: of the dead letters, a side output.
+            warm: read all users of a shard at its first tick, because in process mode each cold read is a round trip.
+        """
+        self._settings = settings
+        self._topic = topic
+        self._form = form
+        self._warm = warm
+
+    def open(self, runtime_context: RuntimeContext) -> None:
+        """Take the state; Flink calls this before the first element."""
+        self._users = MapStore(runtime_context, "users")
+        self._dead_letters = self._form.tag(DEAD_LETTERS)
+        self._warmed: set[int] = set()
+
+    def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterable[object]:
+        """Fold a tick; its time is the element's timestamp."""
+        shard, lines = value[0], value[1]
+        if self._warm and shard not in self._warmed:
+            self._warmed.add(shard)
+            for _ in self._users.items():
+                pass
+        records = [decode_line(line) for line in lines.split(RECORD)]
+        folded = fold_tick(shard, ctx.timestamp(), records, self._load, self._settings)
+        for user, state in folded.states.items():
+            self._users.put(user, encode_user(state))
+        for letter in folded.dead:
+            yield self._dead_letters, self._form.of(dead_letter_message(self._topic, letter))
+        yield encode_share(folded.share)
+
+    def _load(self, user: str) -> UserState | None:
+        raw = self._users.get(user)
+        return None if raw is None else decode_user(raw)
+
+
+class LateOperator(ProcessFunction):
+    """Turns flagged lines that no tick may hold into dead letters; an element is (line,)."""
+
+    def __init__(self, topic: str, form: Form) -> None:
+        """Name `topic` in the dead letters."""
+        self._topic = topic
+        self._form = form
+
+    def process_element(self, value: Row, ctx: ProcessFunction.Context) -> Iterable[object]:
+        """Emit one dead letter."""
+        record = decode_line(value[0])
+        yield self._form.of(dead_letter_message(self._topic, DeadLetter(record, record.flag)))
+
+
+class LearnerOperator(KeyedCoProcessFunction):
+    """Runs `online.process` on keyed state and event-time timers: input 1 is shares, input 2 catalogue changes."""
+
+    def __init__(self, settings: Settings, vectors: Path, form: Form, topic: str) -> None:
+        """Start from the catalogue in the file `vectors`.
+
+        Args:
+            settings: of the loop.
+            vectors: of the initial catalogue; every task manager reads the same bytes.
+            form: of the lists, and of the side outputs metrics and dead letters.
+            topic: of the changes, named in dead letters.
+        """
+        self._settings = settings
+        self._vectors = vectors
+        self._form = form
+        self._topic = topic
+
+    def open(self, runtime_context: RuntimeContext) -> None:
+        """Take the state; it is read at the first element, because it belongs to a key."""
+        self._inputs = MapStore(runtime_context, "inputs")
+        self._blocks = MapStore(runtime_context, "blocks")
+        self._metrics = self._form.tag(METRICS)
+        self._dead_letters = self._form.tag(DEAD_LETTERS)
+        self._alive: LearnerProcess | None = None
+
+    def process_element1(self, value: bytes, ctx: KeyedCoProcessFunction.Context) -> None:
+        """Keep a share until its tick is over."""
+        timers = ctx.timer_service()
+        timers.register_event_time_timer(self._process().on_share(bytes(value)))
+        timers.register_event_time_timer(END_OF_TIME)
+
+    def process_element2(self, value: Row, ctx: KeyedCoProcessFunction.Context) -> Iterable[object]:
+        """Keep a change of the catalogue until its tick; refuse one that could never be used."""
+        process = self._process()
+        change = decode_change(value, self._model_id, self._dim)
+        if isinstance(change, DeadLetter):
+            yield self._dead_letters, self._form.of(dead_letter_message(self._topic, change))
+        else:
+            process.on_change(change)
+
+    def on_timer(self, timestamp: int, ctx: KeyedCoProcessFunction.OnTimerContext) -> Iterable[object]:
+        """Learn the tick that is over and emit its lists; at the end of a bounded input, the totals."""
+        process, domain = self._process(), self._settings.domain
+        if timestamp == END_OF_TIME:
+            yield self._metrics, self._form.of(metrics_message(domain, process.on_end()))
+            return
+        result = process.on_tick(timestamp)
+        if result is not None:
+            yield self._metrics, self._form.of(metrics_message(domain, result.metrics))
+            for made in result.lists:
+                yield self._form.of(list_message(made))
+
+    def _process(self) -> LearnerProcess:
+        """Return the learner, restored from this key's state at the first use."""
+        if self._alive is None:
+            catalogue = load_catalogue(self._vectors, self._settings)
+            self._model_id, self._dim = catalogue.model_id, len(catalogue.projection.mean)
+            name = identity(self._settings, catalogue)
+            learner = Learner(self._settings, catalogue)
+            self._alive = LearnerProcess(lambda: learner, name, self._inputs, self._blocks)
+        return self._alive

@@ -1,0 +1,115 @@
+"""Where a live job keeps what it needs to go on: its folder, one at a time for one job."""
+
+import fcntl
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+from jobs.config import Config
+from state.errors import HeadwaterError
+
+HOME = Path(".headwater")  # where a job keeps its state unless flink.checkpoints says otherwise
+VECTORS, ABOUT, LOCK = "vectors.safetensors", "job.json", "lock"
+CHECKPOINTS, SAVEPOINTS, PASS = "checkpoints", "savepoints", "until-end"
+
+
+class Place(NamedTuple):
+    """The folder of a job, held while this process lives."""
+
+    folder: Path
+    restore: Path | None  # the newest checkpoint or savepoint
+    lock: int  # a descriptor; the system lets go of it however the process ends
+
+    @property
+    def vectors(self) -> Path:
+        """The frozen initial catalogue."""
+        return self.folder / VECTORS
+
+    @property
+    def checkpoints(self) -> Path:
+        """What a crash goes on from."""
+        return self.folder / CHECKPOINTS
+
+    @property
+    def savepoints(self) -> Path:
+        """What a stop goes on from."""
+        return self.folder / SAVEPOINTS
+
+    @property
+    def one_pass(self) -> Path:
+        """Checkpoints of a run until the end, from which nothing ever goes on."""
+        return self.folder / PASS
+
+
+def open_place(config: Config, mode: str, *, fresh: bool, keep: bool = True) -> Place:
+    """Return where the job keeps its state; refuse state that this job cannot use.
+
+    Args:
+        config: of the job.
+        mode: thread or process.
+        fresh: forget the state.
+        keep: False for a run that neither goes on from the state nor adds to it.
+
+    Raises:
+        HeadwaterError: the folder cannot be used, another run holds it, or its state is another job's or was kept in
+            the other execution mode.
+    """
+    folder = (config.flink.checkpoints or HOME / config.name).absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise HeadwaterError(
+            f"cannot keep state in {folder}: {error.strerror}; choose another flink.checkpoints"
+        ) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise HeadwaterError(
+            f"another headwater run holds {folder}; two runs of one job would undo each other's transactions; "
+            "stop that one, or give this job its own name and flink.checkpoints"
+        ) from None
+    about = folder / ABOUT
+    kept = json.loads(about.read_text()) if about.exists() else {}
+    if kept.get("name") not in (None, config.name):
+        raise HeadwaterError(
+            f"{folder} holds the state of the job {kept['name']}; this one is {config.name}; "
+            "give each job its own flink.checkpoints"
+        )
+    if fresh:
+        _forget(folder)
+    if not keep:
+        shutil.rmtree(folder / PASS, ignore_errors=True)
+        return Place(folder, None, lock)
+    restore = newest_state(folder)
+    if restore is not None and kept.get("mode") not in (None, mode):
+        raise HeadwaterError(
+            f"the state in {folder} was kept in {kept['mode']} mode; this run is in {mode} mode, which Flink stores in "
+            f"another format; run with --mode {kept['mode']}, or start anew with --fresh"
+        )
+    about.write_text(json.dumps({"name": config.name, "mode": mode}) + "\n")
+    _clear_older(folder, restore)
+    return Place(folder, restore, lock)
+
+
+def newest_state(folder: Path) -> Path | None:
+    """Return the newest finished checkpoint or savepoint of the job in `folder`, None when there is none."""
+    found = [file for part in (CHECKPOINTS, SAVEPOINTS) for file in (folder / part).glob("**/_metadata")]
+    return max(found, key=lambda file: file.stat().st_mtime_ns).parent if found else None
+
+
+def _forget(folder: Path) -> None:
+    """Remove what is ours; the folder was named by the user and may hold more."""
+    for part in (CHECKPOINTS, SAVEPOINTS, PASS):
+        shutil.rmtree(folder / part, ignore_errors=True)
+    for file in (VECTORS, ABOUT):
+        (folder / file).unlink(missing_ok=True)
+
+
+def _clear_older(folder: Path, restore: Path | None) -> None:
+    """Remove the checkpoints of earlier runs, which Flink leaves to us; each run has a folder of its own."""
+    for run in (folder / CHECKPOINTS).glob("*"):
+        if restore is None or run not in restore.parents:
+            shutil.rmtree(run, ignore_errors=True)

@@ -1,0 +1,153 @@
+"""`headwater run`: the loop live, Kafka to Kafka, until stopped; it goes on where it was when it is started again."""
+
+import argparse
+import dataclasses
+import shutil
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from jobs.config import Config, load_config
+from jobs.kafka_client import Admin
+from jobs.modes import choose_mode
+from jobs.place import Place, open_place
+from state.errors import HeadwaterError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("--config", type=Path, metavar="F", required=True, help="job.toml with topics")
+    parser.add_argument("--mode", choices=("auto", "thread", "process"), help="how Flink runs Python (auto)")
+    parser.add_argument("--parallelism", type=int, metavar="N", help="of the Flink job (1)")
+    parser.add_argument(
+        "--until-end",
+        action="store_true",
+        help="one pass over all that the topics hold now; it neither uses nor changes what the job has learned so far",
+    )
+    parser.add_argument("--fresh", action="store_true", help="forget what the job has learned, and start anew")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the command."""
+    config = load_config(args.config, {"flink.mode": args.mode, "flink.parallelism": args.parallelism})
+    check_topics(config)
+    mode = choose_mode(config.flink.mode)
+    place = open_place(config, mode, fresh=args.fresh, keep=not args.until_end)
+    vectors = _vectors(config, place)
+    stop = _stop_signal()
+    return _run(config, mode, place, vectors, stop, bounded=args.until_end)
+
+
+def check_topics(config: Config) -> None:
+    """Hold that the job has all its topics before Flink, which takes minutes to say so, is started.
+
+    Raises:
+        HeadwaterError: a topic is not named or not there, or no broker answers.
+    """
+    named = {
+        "events.topic": config.events.topic,
+        "lists.topic": config.lists.topic,
+        "dead_letters.topic": config.dead_letters.topic,
+        "metrics.topic": config.metrics.topic,
+    }
+    unnamed = [key for key, topic in named.items() if not topic]
+    if unnamed:
+        raise HeadwaterError(
+            f"the configuration names no {', '.join(unnamed)}; a live job reads and writes topics; "
+            "add them (examples/live/job.toml has all), or use headwater replay for files"
+        )
+    if config.vectors.path is None and not config.vectors.topic:
+        raise HeadwaterError("the configuration names no vectors; set vectors.topic, or vectors.path to a file")
+    wanted = [*named.values(), *([config.vectors.topic] if config.vectors.topic else [])]
+    there = Admin(config.kafka.bootstrap, config.kafka.properties).topics()
+    missing = [topic for topic in wanted if topic not in there]
+    if missing:
+        raise HeadwaterError(
+            f"Kafka at {config.kafka.bootstrap} has no topic {', '.join(missing)}; "
+            "make them with headwater topics create --config, or correct their names"
+        )
+
+
+def _vectors(config: Config, place: Place) -> Path:
+    if config.vectors.path is not None:
+        return config.vectors.path
+    if not place.vectors.exists():
+        from jobs.snapshot import freeze_vectors
+
+        count = freeze_vectors(config, place.vectors)
+        _tell(config, f"catalogue of {count:,} items from {config.vectors.topic}, kept in {place.vectors}")
+    return place.vectors
+
+
+def _stop_signal() -> threading.Event:
+    """Return what SIGTERM and SIGINT set; the second one ends the process at once, as if it had crashed."""
+    stop = threading.Event()
+
+    def told(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, told)
+    return stop
+
+
+def _run(config: Config, mode: str, place: Place, vectors: Path, stop: threading.Event, *, bounded: bool) -> int:
+    job = _start(config, mode, place, vectors, stop, bounded=bounded)
+    if job is None:
+        return 0
+    came_from = "started" if place.restore is None else f"goes on from {place.restore}"
+    _tell(config, f"{config.events.topic} -> {config.lists.topic}, {mode} mode, {came_from}")
+    while not job.is_over() and not stop.wait(0.2):
+        pass
+    if job.is_over():
+        job.wait()
+        shutil.rmtree(place.one_pass, ignore_errors=True)
+        _tell(config, f"all of {config.events.topic} is done")
+    elif bounded:
+        job.cancel()
+        raise HeadwaterError("stopped before the end; the lists so far are in the topic; run it again for all of them")
+    else:
+        _stop(config, job, place)
+    return 0
+
+
+def _start(config: Config, mode: str, place: Place, vectors: Path, stop: threading.Event, *, bounded: bool) -> Any:
+    """Start the job; return None when `stop` came first."""
+    from jobs.flink_engine import real_workers
+    from jobs.flink_env import open_flink, start
+    from jobs.graph import build
+    from jobs.operators import ROWS
+    from jobs.sinks import to_topic
+    from jobs.sources import topic_inputs
+
+    real_workers()
+    checkpoints = place.one_pass if bounded else place.checkpoints
+    placed = dataclasses.replace(config, flink=dataclasses.replace(config.flink, checkpoints=checkpoints))
+    flink = open_flink(placed, mode, place.folder, place.restore)
+    inputs = topic_inputs(flink, config, bounded=bounded)
+    outputs = build(inputs, config.settings(), vectors, ROWS, mode, (config.events.topic, config.vectors.topic))
+    to_topic(outputs.lists, config, config.lists.topic, "lists")
+    to_topic(outputs.dead_letters, config, config.dead_letters.topic, "dead-letters")
+    to_topic(outputs.metrics, config, config.metrics.topic, "metrics")
+    return None if stop.is_set() else start(flink, config.name)
+
+
+def _stop(config: Config, job: Any, place: Place) -> None:
+    """Stop with a savepoint; where none can be made (the job is just starting, say), the last checkpoint must do."""
+    _tell(config, "stopping")
+    try:
+        saved = job.stop(place.savepoints)
+    except HeadwaterError as error:
+        job.cancel()
+        _tell(config, f"stopped without a savepoint ({error}); the next run goes on from the last checkpoint")
+    else:
+        _tell(config, f"stopped; the next run goes on from {saved}")
+
+
+def _tell(config: Config, what: str) -> None:
+    print(f"{config.name}: {what}", file=sys.stderr, flush=True)

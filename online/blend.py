@@ -1,0 +1,113 @@
+"""The blend: a log-linear model over the candidates' features, its weights by the user's context, learned online."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online.batch import Batch, Scores
+from online.candidates import Candidates
+from online.compiled import compiled
+from online.kernels import UNRANKED
+from state.tables import Tables
+
+PAST_EDGES = np.array([1, 2, 3, 6, 11, 21, 51])  # events of the user before: bucket bounds
+SEEN_EDGES = np.array([1, 2, 3, 6, 11, 21, 41])  # items excluded now (the basket's size, where there are baskets)
+_CLIP = 5.0  # bound of one feature's gradient, so that one odd event moves little
+_START = 0.15  # weight of each expert at the start
+
+
+class Blend:
+    """z_c = sum over f of (a_f + sum over buckets k of a_kf) feature_cf, p = softmax over the candidates.
+
+    Source: docs/quality.md, B2 (combiner) and D5; the weights differ a lot from log to log, so they are learned.
+    """
+
+    def __init__(self, features: int, rate: float) -> None:
+        """Start with equal weights; `rate` is the Adagrad step."""
+        buckets = len(PAST_EDGES) + len(SEEN_EDGES) + 2
+        self._rate = np.float32(rate)
+        self._weights = np.zeros((1 + buckets, features), np.float32)
+        self._weights[0] = _START
+        self._squares = np.ones_like(self._weights)
+
+    def rank_and_learn(self, found: Candidates, batch: Batch) -> NDArray[np.int32]:
+        """Return the target's rank per event, predicted before the event is learned; 0 where not scored."""
+        ranks = np.zeros(len(found.n), np.int32)
+        score = np.empty(found.item.shape, np.float32)
+        _blend(
+            found.feature, found.n, found.at, batch.scored, _buckets(batch), self._weights, self._squares,
+            self._rate, True, score, ranks,
+        )  # fmt: skip
+        return ranks
+
+    def score(self, found: Candidates, batch: Batch) -> Scores:
+        """Return z of every candidate, shape (B, C); it learns nothing."""
+        score = np.empty(found.item.shape, np.float32)
+        _blend(
+            found.feature, found.n, found.at, batch.scored, _buckets(batch), self._weights, self._squares,
+            self._rate, False, score, np.zeros(len(found.n), np.int32),
+        )  # fmt: skip
+        return score
+
+    def tables(self) -> Tables:
+        """Return all that was learned, Adagrad accumulators included; views, not copies."""
+        return {"weights": self._weights, "squares": self._squares}
+
+    def load(self, tables: Tables) -> None:
+        """Take over what `tables` returned."""
+        self._weights = np.asarray(tables["weights"], np.float32)
+        self._squares = np.asarray(tables["squares"], np.float32)
+
+
+def _buckets(batch: Batch) -> NDArray[np.int64]:
+    """Return the rows of the weights that hold for each event, shape (B, 3)."""
+    past = np.searchsorted(PAST_EDGES, batch.past, side="right")
+    seen = np.searchsorted(SEEN_EDGES, np.diff(batch.seen_from), side="right")
+    return np.stack([np.zeros_like(past), 1 + past, 2 + len(PAST_EDGES) + seen], axis=1)
+
+
+@compiled
+def _blend(
+    feature: Any, count: Any, at: Any, scored: Any, bucket: Any, weights: Any, squares: Any, rate: Any, learns: bool,
+    score: Any, ranks: Any,
+) -> None:  # fmt: skip
+    """Score the candidates event by event; with `learns` also rank the target and then take an Adagrad step."""
+    F = feature.shape[2]
+    total = np.empty(F, np.float32)
+    gradient = np.empty(F, np.float32)
+    for e in range(feature.shape[0]):
+        n = count[e]
+        for f in range(F):
+            total[f] = 0
+            for k in range(bucket.shape[1]):
+                total[f] += weights[bucket[e, k], f]
+        top = np.float32(-1e30)
+        for c in range(n):
+            z = np.float32(0)
+            for f in range(F):
+                z += total[f] * feature[e, c, f]
+            score[e, c] = z
+            top = max(top, z)
+        if not learns or not scored[e]:
+            continue
+        if at[e] < 0:
+            ranks[e] = UNRANKED
+            continue
+        rank = 0
+        mass = np.float32(0)
+        gradient[:] = 0
+        for c in range(n):
+            rank += int(score[e, c] >= score[e, at[e]])
+            p = np.float32(np.exp(score[e, c] - top))
+            mass += p
+            for f in range(F):
+                gradient[f] += p * feature[e, c, f]
+        ranks[e] = rank
+        for f in range(F):
+            g = gradient[f] / mass - feature[e, at[e], f]
+            g = max(np.float32(-_CLIP), min(np.float32(_CLIP), g))
+            for k in range(bucket.shape[1]):
+                b = bucket[e, k]
+                squares[b, f] += g * g
+                weights[b, f] -= rate / np.float32(np.sqrt(squares[b, f])) * g

@@ -1,0 +1,21 @@
+"""How kernels are compiled: so that they cannot round in two ways, and never from the cache of another source."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+
+_EXACT = {"nnan", "ninf", "nsz"}
+"""Fast-math flags that change no bit of a finite sum or product. `fastmath=True` gave one kernel two results, freshly
+compiled and loaded from numba's cache, because inlining changed how its sums were reassociated."""
+
+# numba keys its cache by the kernel's own file; a kernel of another file that was inlined into it stays as it was.
+_SOURCES = sorted(Path(__file__).parent.glob("*.py"))
+_DIGEST = hashlib.sha256(b"".join(source.read_bytes() for source in _SOURCES)).hexdigest()[:16]
+_FOLDER = Path(numba.config.CACHE_DIR or Path(__file__).parent / "__pycache__")  # NUMBA_CACHE_DIR wins
+numba.config.CACHE_DIR = str(_FOLDER / _DIGEST)
+
+compiled: Callable[[Callable[..., Any]], Any] = numba.njit(cache=True, fastmath=_EXACT)
+"""Compile a kernel at its first call, or load it from the cache."""

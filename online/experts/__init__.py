@@ -1,0 +1,1 @@
+"""The experts: each scores every item for a user and learns from every event."""

@@ -1,0 +1,281 @@
+"""The learner of one domain: for each mini-batch predict, measure, then learn; at the tick's end, make the lists."""
+
+import hashlib
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from online.batch import Batch, BatchBuilder, Scores
+from online.blend import Blend
+from online.candidates import Candidates, find_candidates
+from online.catalogue import Catalogue, ItemChange
+from online.experts.base import Expert
+from online.experts.lineup import lineup
+from online.history import History
+from online.kernels import best_first
+from online.settings import Settings
+from state.tables import Tables, sha256_of
+from state.tick import Row, Share
+
+LIST_BATCH = 64  # users whose lists are scored together; part of a list's identity, because products round by shape
+
+
+class After(msgspec.Struct, frozen=True):
+    """The last event folded into a list."""
+
+    partition: int
+    offset: int
+    event_id: str
+
+
+class UserList(msgspec.Struct, frozen=True):
+    """One refreshed list, as it goes to the recommendations topic."""
+
+    user: str
+    at: int  # event time of the refresh: the tick's last millisecond
+    head: int  # tick of the newest update of the head
+    model_id: str  # of the encoder behind the item vectors
+    after: After
+    items: list[str]  # best first
+    scores: list[float]  # of the blend, rounded to 1e-5
+
+
+class TickMetrics(msgspec.Struct, frozen=True):
+    """What one tick measured, as it goes to the metrics topic. Ranks: 0 = not scored, UNRANKED = no score."""
+
+    tick: int
+    first: int  # number of the tick's first accepted event in the whole run
+    accepted: int
+    duplicates: int
+    dead_letters: int  # of the tick; late records never reach one
+    lists: int
+    scored: int
+    items: int  # in the catalogue, closed ones included
+    changed: list[str]  # items whose change of the catalogue holds from this tick on
+    known: list[int]  # per accepted event: 1 when the user had an event before
+    ranks: dict[str, list[int]]  # model -> rank per accepted event
+
+
+class Final(msgspec.Struct, frozen=True):
+    """The last metrics line of a bounded run."""
+
+    final: bool
+    tick: int
+    accepted: int
+    duplicates: int
+    lists: int
+    head_sha256: str
+
+
+class TickResult(NamedTuple):
+    """What a tick leads to; `lists` sorted by user."""
+
+    lists: list[UserList]
+    metrics: TickMetrics
+
+
+class Learner:
+    """All experts, the blend and the catalogue of one domain, advanced tick by tick.
+
+    Equal ticks give equal lists and equal tables, bit for bit, on one kind of CPU and one set of library versions.
+    """
+
+    def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
+        """Start from the text; `catalogue` is the initial one and belongs to the learner from now on."""
+        learning = settings.learning
+        self._settings = settings
+        self._catalogue = catalogue
+        self._experts = lineup(learning, catalogue.base)
+        self._is_mass = np.array([expert.is_mass for expert in self._experts])
+        self._blend = Blend(len(self._experts), learning.blend_rate)
+        self._keep = max(learning.keep, settings.top_k)  # a list is never short for want of candidates
+        self._shared = sum(expert.is_shared for expert in self._experts)
+        self._scores: Scores = np.empty(0, np.float32)
+        self._training = BatchBuilder(learning.batch, learning.history)
+        self._serving = BatchBuilder(LIST_BATCH, learning.history)
+        self._counts = np.zeros(4, np.int64)  # last tick, accepted, duplicates, lists
+        self._changed: list[str] = []  # since the last tick
+
+    @property
+    def models(self) -> list[str]:
+        """Names of what is measured: the blend, then each expert."""
+        return ["headwater", *(expert.name for expert in self._experts)]
+
+    def change(self, change: ItemChange) -> None:
+        """Take over one change of the catalogue; it holds for the next tick."""
+        moved = self._catalogue.apply(change)
+        self._changed.append(change.item)
+        self._grow()
+        if moved is not None:
+            for expert in self._experts:
+                expert.move(*moved)
+
+    def holds(self, change: ItemChange) -> bool:
+        """Tell whether the catalogue is as `change` wants it already."""
+        return self._catalogue.holds(change)
+
+    def step(self, tick_ms: int, shares: Iterable[Share]) -> TickResult:
+        """Learn one tick and make the lists of the users who acted in it.
+
+        Args:
+            tick_ms: last millisecond of the tick, later than any before.
+            shares: of all shards that saw the tick, in any order.
+        """
+        shares = sorted(shares, key=lambda share: share.shard)
+        histories: dict[str, History[int]] = {}
+        events: list[tuple[int, bytes, str, Row]] = []
+        self._catalogue.advance(tick_ms)
+        for share in shares:
+            for user, before, rows in ((u.user, u.before, u.rows) for u in share.users):
+                histories[user] = History(before, self._settings.candidates, self._catalogue.row)
+                events += ((row.at_ms, row.event_id.encode(), user, row) for row in rows)
+        events.sort(key=lambda event: event[:3])
+        for event in events:
+            self._catalogue.row(event[3].item)
+        self._grow()
+        closed = np.flatnonzero(self._catalogue.open == 0).astype(np.int32)
+        known, ranks = self._learn(events, histories, closed)
+        last = {user: row for _, _, user, row in events}
+        lists = self._make_lists(tick_ms, histories, last, closed)
+        duplicates = sum(share.duplicates for share in shares)
+        metrics = TickMetrics(
+            tick=tick_ms,
+            first=int(self._counts[1]),
+            accepted=len(events),
+            duplicates=duplicates,
+            dead_letters=sum(share.dead for share in shares),
+            lists=len(lists),
+            scored=int(np.count_nonzero(ranks[0])),
+            items=len(self._catalogue),
+            changed=self._changed,
+            known=known,
+            ranks={model: row.tolist() for model, row in zip(self.models, ranks, strict=True)},
+        )
+        self._changed = []
+        self._counts += [0, len(events), duplicates, len(lists)]
+        self._counts[0] = tick_ms
+        return TickResult(lists, metrics)
+
+    def final(self) -> Final:
+        """Return the totals and the fingerprint of all tables."""
+        tick, accepted, duplicates, lists = self._counts.tolist()
+        return Final(True, tick, accepted, duplicates, lists, sha256_of(self.tables()))
+
+    def tables(self) -> Tables:
+        """Return everything that was learned or counted; views, valid until the next step."""
+        tables: Tables = {"counts": self._counts, **self._catalogue.tables()}
+        for name, part in self._parts():
+            tables |= {f"{name}.{key}": table for key, table in part.tables().items()}
+        return tables
+
+    def load(self, tables: Tables) -> None:
+        """Take over the tables of a learner with the same settings and initial catalogue."""
+        self._counts = np.asarray(tables["counts"], np.int64)
+        self._catalogue.load(tables)
+        self._grow()
+        for name, part in self._parts():
+            start = f"{name}."
+            part.load({key.removeprefix(start): table for key, table in tables.items() if key.startswith(start)})
+
+    @property
+    def last_tick_ms(self) -> int:
+        """The newest tick learned, 0 before the first."""
+        return int(self._counts[0])
+
+    def _parts(self) -> list[tuple[str, Blend | Expert]]:
+        return [*((f"expert.{expert.name}", expert) for expert in self._experts), ("blend", self._blend)]
+
+    def _grow(self) -> None:
+        """Give the experts the rows that the catalogue has gained."""
+        rows = self._shared + (len(self._experts) - self._shared) * max(LIST_BATCH, self._settings.learning.batch)
+        size = rows * len(self._catalogue)
+        if len(self._scores) != size:
+            self._scores = np.empty(size, np.float32)
+            for expert in self._experts:
+                expert.grow(self._catalogue.base)
+
+    def _find(self, batch: Batch, closed: NDArray[np.int32]) -> tuple[list[Scores], Candidates]:
+        """Score every item with every expert, and collect the candidates; return the scores by expert too."""
+        N = len(self._catalogue)
+        shared = self._scores[: self._shared * N].reshape(self._shared, N)
+        shape = (len(self._experts) - self._shared, len(batch.target), N)
+        own = self._scores[shared.size : shared.size + math.prod(shape)].reshape(shape)
+        scores = [*(row[None] for row in shared), *own]
+        for expert, out in zip(self._experts, scores, strict=True):
+            expert.score(batch, out)
+        return scores, find_candidates(shared, own, self._is_mass, self._keep, batch, closed)
+
+    def _learn(
+        self,
+        events: Sequence[tuple[int, bytes, str, Row]],
+        histories: dict[str, History[int]],
+        closed: NDArray[np.int32],
+    ) -> tuple[list[int], NDArray[np.int32]]:
+        """Predict, then learn, mini-batch by mini-batch; return `known` and the ranks, shape (models, events)."""
+        size = self._settings.learning.batch
+        ranks = np.zeros((len(self.models), len(events)), np.int32)
+        known = []
+        for first in range(0, len(events), size):
+            self._training.clear()
+            for at_ms, _, user, row in events[first : first + size]:
+                history, item = histories[user], self._catalogue.row(row.item)
+                history.enter(at_ms, row.basket)
+                known.append(int(history.events > 0))
+                self._training.add(history, item)
+                history.advance(item, at_ms)
+            batch = self._training.build()
+            scores, found = self._find(batch, closed)
+            ranks[0, first : first + size] = self._blend.rank_and_learn(found, batch)
+            ranks[1:, first : first + size] = found.rank.T
+            for expert, own in zip(self._experts, scores, strict=True):
+                expert.learn(batch, own)
+        return known, ranks
+
+    def _make_lists(
+        self,
+        tick_ms: int,
+        histories: dict[str, History[int]],
+        last: dict[str, Row],
+        closed: NDArray[np.int32],
+    ) -> list[UserList]:
+        """Score the users who acted with the tick's final weights, LIST_BATCH at a time in the order of their ids."""
+        users = sorted(histories)
+        lists = []
+        names, order = self._catalogue.items, self._catalogue.order()
+        for first in range(0, len(users), LIST_BATCH):
+            self._serving.clear()
+            for user in users[first : first + LIST_BATCH]:
+                self._serving.add(histories[user])
+            batch = self._serving.build()
+            _, found = self._find(batch, closed)
+            score = self._blend.score(found, batch)
+            best = np.empty((len(batch.past), self._settings.top_k), np.int32)
+            best_score = np.empty(best.shape, np.float32)
+            best_first(found.item, score, found.n, order, best, best_score)
+            rounded = np.round(best_score.astype(np.float64), 5).tolist()
+            for user, rows, scores in zip(users[first : first + LIST_BATCH], best.tolist(), rounded, strict=True):
+                row, k = last[user], rows.index(-1) if rows[-1] < 0 else len(rows)
+                lists.append(
+                    UserList(
+                        user=user,
+                        at=tick_ms,
+                        head=tick_ms,
+                        model_id=self._catalogue.model_id,
+                        after=After(row.partition, row.offset, row.event_id),
+                        items=[names[item] for item in rows[:k]],
+                        scores=scores[:k],
+                    )
+                )
+        return lists
+
+
+def identity(settings: Settings, catalogue: Catalogue) -> str:
+    """Return the hex SHA-256 of what must not change under a restored state: settings and initial catalogue."""
+    digest = hashlib.sha256(msgspec.json.encode(settings, order="sorted"))
+    digest.update("\n".join([catalogue.model_id, *catalogue.items]).encode())
+    digest.update(catalogue.base.tobytes())
+    return digest.hexdigest()

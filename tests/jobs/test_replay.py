@@ -1,0 +1,534 @@
+"""Laws of `headwater replay`: any log that has a user, an item and a time goes through; a mistake is one clear line."""
+
+import base64
+import gzip
+import io
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.cli import main
+from jobs.progress import Progress, day, told_at_the_end
+from online.report import digest_lists
+from tests.jobs.replay_logs import (
+    EXAMPLES,
+    Log,
+    lines_in,
+    real_log,
+    real_rows,
+    replay,
+    same,
+    shuffled,
+    vectors_of,
+    write_csv,
+)
+
+ROOT = Path(__file__).parent.parent.parent
+PYTHON = ("--engine", "python")
+ROWS = [
+    {"user": "u1", "item": "a", "ts": "1700000000"},
+    {"user": "u2", "item": "b", "ts": "1700000100"},
+    {"user": "u1", "item": "c", "ts": "1700003700"},
+    {"user": "u2", "item": "a", "ts": "1700010000"},
+]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Log:
+    return Log(write_csv(tmp_path / "log.csv", ROWS), vectors_of(ROWS, tmp_path))
+
+
+@pytest.mark.parametrize("name", ["movietweetings", "online_retail"])
+def test_shuffled_within_the_bound_is_the_same(tmp_path: Path, name: str) -> None:
+    """Another order of arrival, none late, gives the same lists, head and metrics."""
+    log = real_log(name, 1500, tmp_path)
+    other = log._replace(events=write_csv(tmp_path / "shuffled.csv", shuffled(real_rows(name, 1500))))
+
+    expected = replay(log.arguments, tmp_path / "a", *PYTHON)
+    found = replay(other.arguments, tmp_path / "b", *PYTHON)
+
+    assert expected["lists"] > 0
+    assert same(expected) == same(found)
+
+
+def test_formats_agree(tmp_path: Path) -> None:
+    """JSON lines, Parquet and gzip of a log give what its CSV gives."""
+    import pyarrow
+    from pyarrow import parquet
+
+    log = real_log("movietweetings", 300, tmp_path)
+    rows = real_rows("movietweetings", 300)
+    text = "".join(json.dumps({**row, "ts": int(row["ts"]), "rating": int(row["rating"])}) + "\n" for row in rows)
+    table = io.BytesIO()
+    columns = {key: [row[key] for row in rows] for key in rows[0]}
+    columns_of_numbers = {"ts": [int(each) for each in columns["ts"]]}
+    parquet.write_table(pyarrow.table({**columns, **columns_of_numbers}), table)
+    files = {"log.jsonl": text.encode(), "log.parquet": table.getvalue(), "log.csv": log.events.read_bytes()}
+    expected = same(replay(log.arguments, tmp_path / "out", *PYTHON))
+
+    for name, raw in files.items():
+        for file, content in ((name, raw), (f"{name}.gz", gzip.compress(raw))):
+            (tmp_path / file).write_bytes(content)
+            other = log._replace(events=tmp_path / file)
+            assert expected == same(replay(other.arguments, tmp_path / "out", *PYTHON)), file
+
+
+def test_report_has_its_keys(tmp_path: Path, log: Log) -> None:
+    """report.json has the promised keys for every model and slice; report.html is a whole page; nothing else stays."""
+    report = replay(log.arguments, tmp_path / "out", *PYTHON)
+
+    keys = "events accepted duplicates late dead_letters lists lists_sha256 head_sha256 wall_s events_per_s metrics"
+    assert {*keys.split(), "config", "versions"} <= set(report)
+    assert {"headwater", "head", "sequential_rules", "frozen_text"} <= set(report["metrics"])
+    for slices in report["metrics"].values():
+        assert {"all", "last_80", "last_10_known_user"} == set(slices)
+        for figures in slices.values():
+            assert {"n", "hr@10", "ndcg@10", "mrr@10", "hr@20", "ndcg@20"} == set(figures)
+    assert (report["engine"], report["mode"], report["parallelism"]) == ("python", "", 1)
+    left = {"recommendations", "dead_letters", "metrics.jsonl", "report.json", "report.html"}
+    assert left == {path.name for path in (tmp_path / "out").iterdir()}
+    assert report["lists"] == len(lines_in(tmp_path / "out" / "recommendations"))
+    page = Page()
+    page.feed((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
+    assert page.open == []
+    assert page.loaded == []
+
+
+class Page(HTMLParser):
+    """Holds that every element closes, and what a page would load."""
+
+    VOID = frozenset({"meta", "br", "hr", "img", "link", "input", "col"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.loaded: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.loaded += [value or "" for key, value in attrs if key == "src" or (tag == "link" and key == "href")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+BAD = {
+    "bad_time": b"u1,a,yesterday,e7",
+    "bad_row": b"u1,a,1700000000,e8,surplus",
+    "missing_user": b",a,1700010000,e9",
+    "missing_item": b"u1,,1700010000,e10",
+    "late": b"u1,a,1699999999,e11",
+    "bad_id": b"u1," + b"x" * 300 + b",1700010000,e12",
+    "too_large": b"u1," + b"x" * 2_000_000 + b",1700010000,e13",
+}
+
+
+def bad_log(folder: Path) -> Log:
+    """A log with good rows, two duplicates and a row of every kind of bad."""
+    good = [f"{row['user']},{row['item']},{row['ts']},e{number}".encode() for number, row in enumerate(ROWS)]
+    raw = [b"user,item,ts,event_id", *good, good[0].replace(b"1700000000", b"1700008000"), good[3], *BAD.values()]
+    file = folder / "bad.csv"
+    file.write_bytes(b"\n".join([*raw, b"\xff\xfe,a,1700010000,e14"]) + b"\n")
+    return Log(file, vectors_of(ROWS, folder))
+
+
+def check_bad(report: dict[str, Any], out: Path) -> None:
+    """Every row is counted once; a bad one is in dead letters with its own bytes and place."""
+    letters = lines_in(out / "dead_letters")
+    assert report["events"] == 14
+    assert (report["accepted"], report["duplicates"], report["late"], report["dead_letters"]) == (4, 2, 1, 7)
+    assert {**dict.fromkeys(BAD, 1), "bad_row": 2} == Counter(letter["reason"] for letter in letters)
+    assert {("bad.csv", 0)} == {(letter["topic"], letter["partition"]) for letter in letters}
+    found = {letter["offset"]: base64.b64decode(letter["value_base64"]) for letter in letters}
+    for offset, (reason, raw) in enumerate(BAD.items(), start=6):
+        if reason in ("bad_id", "too_large"):  # told by the loop, whose record is the event's JSON
+            event = json.loads(found[offset])
+            assert raw.decode() == f"{event['user']},{event['item']},1700010000,{event['event_id']}"
+        else:
+            assert raw == found[offset]
+    assert found[13] == b"\xff\xfe,a,1700010000,e14"
+
+
+def test_nothing_vanishes(tmp_path: Path) -> None:
+    """events = accepted + duplicates + late + dead letters, whatever stands in the rows."""
+    report = replay(bad_log(tmp_path).arguments, tmp_path / "out", *PYTHON)
+
+    check_bad(report, tmp_path / "out")
+
+
+STRANGE = ("a b", 'say "hi"', "\u65e5\u672c \U0001f600", "x" * 200, "007", "7", "a,b;c\td", "null", "<b>&amp;", "'; --")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{**row, "action": "view"} for row in ROWS],
+        [{**row, "action": ""} for row in ROWS],
+        [{**row, "event_id": f"e{number}"} for number, row in enumerate(ROWS)],
+        [{**row, "basket": "b", "session": "s"} for row in ROWS],
+        [{**row, "session": f"s{number}"} for number, row in enumerate(ROWS)],
+        [{"user_id": row["user"], "item_id": row["item"], "timestamp": row["ts"], "item": row["item"]} for row in ROWS],
+        [{**row, "ts": row["ts"] + ".25"} for row in ROWS],
+        [{**row, "ts": row["ts"] + "123"} for row in ROWS],
+        [{**row, "ts": f"2023-11-14T2{number}:00:00+01:00"} for number, row in enumerate(ROWS)],
+        [{**row, "ts": f"2023-11-1{number}"} for number, row in enumerate(ROWS)],
+        [{**row, "user": "only"} for row in ROWS],
+        [{**row, "item": "only"} for row in ROWS],
+        ROWS[:1],
+        [{"user": user, "item": item, "ts": 1_700_000_000} for user in STRANGE for item in STRANGE],
+        [{**row, "ts": 0} for row in ROWS],
+    ],
+    ids=["action", "empty action", "event_id", "basket and session", "session", "usual names", "fractions", "ms",
+         "iso", "days", "one user", "one item", "one event", "strange ids", "1970"],
+)  # fmt: skip
+def test_a_log_never_seen(tmp_path: Path, rows: list[dict[str, object]]) -> None:
+    """Any columns, ids and kinds of time: every row is accepted, each user who acted gets a list of unseen items."""
+    log = Log(write_csv(tmp_path / "log.csv", rows), vectors_of(rows, tmp_path))
+
+    report = replay(log.arguments, tmp_path / "out", *PYTHON)
+
+    assert (len(rows), len(rows)) == (report["events"], report["accepted"])
+    user = "user" if "user" in rows[0] else "user_id"
+    lists = lines_in(tmp_path / "out" / "recommendations")
+    assert {row[user] for row in rows} == {line["user"] for line in lists}
+    for line in lists:
+        assert len(line["items"]) == len(line["scores"]) == len(set(line["items"]))
+        assert not {*line["items"]} - {row["item"] for row in rows}
+
+
+@pytest.mark.parametrize("candidates", ["unseen", "not_in_basket", "all"])
+def test_fewer_items_than_any_limit(tmp_path: Path, log: Log, candidates: str) -> None:
+    """With three items a list has what is left of them."""
+    replay(log._replace(candidates=candidates).arguments, tmp_path / "out", *PYTHON)
+
+    lists = lines_in(tmp_path / "out" / "recommendations")
+    expected = {"unseen": {"u1": [2, 1], "u2": [2, 1]}, "not_in_basket": {"u1": [2, 2], "u2": [2, 2]}}
+    both = {"u1": [3, 3], "u2": [3, 3]}
+    assert expected.get(candidates, both) == {
+        user: [len(line["items"]) for line in lists if line["user"] == user] for user in ("u1", "u2")
+    }
+
+
+def test_items_unknown_to_the_catalogue(tmp_path: Path) -> None:
+    """An event on an item without a vector is accepted and learned from."""
+    log = Log(write_csv(tmp_path / "log.csv", ROWS), vectors_of(ROWS[:2], tmp_path))
+
+    report = replay(log.arguments, tmp_path / "out", *PYTHON)
+
+    assert report["accepted"] == 4
+
+
+def test_ticks_and_limit(tmp_path: Path, log: Log) -> None:
+    """--tick says how often lists are refreshed; --limit how many rows are read."""
+    counts = {tick: replay(log.arguments, tmp_path / "out", *PYTHON, "--tick", tick)["lists"] for tick in ("5m", "1d")}
+    assert counts == {"5m": 4, "1d": 3}
+    report = replay(log.arguments, tmp_path / "out", *PYTHON, "--limit", "3")
+    assert (report["events"], report["lists"]) == (3, 3)
+    assert replay(log.arguments, tmp_path / "out", *PYTHON, "--limit", "99")["events"] == 4
+
+
+def test_a_configuration_and_flags(tmp_path: Path, log: Log) -> None:
+    """A job.toml names its files from its own folder; a flag wins over it."""
+    toml = '[events]\npath = "log.csv"\n[vectors]\npath = "items.safetensors"\n[lists]\ntick = "1d"\n'
+    job = tmp_path / "job.toml"
+    job.write_text(toml, encoding="utf-8")
+    assert replay(["--config", str(job)], tmp_path / "out", *PYTHON)["lists"] == 3
+    assert replay(["--config", str(job)], tmp_path / "out", *PYTHON, "--tick", "5m")["lists"] == 4
+    expected = same(replay(log.arguments, tmp_path / "out", *PYTHON, "--tick", "1d"))
+    assert expected == same(replay(["--config", str(job)], tmp_path / "out", *PYTHON))
+
+
+def test_only_our_files_are_removed(tmp_path: Path, log: Log) -> None:
+    """A second run replaces the first's outputs, whatever they were, and leaves all else in the folder alone."""
+    out = tmp_path / "out"
+    expected = replay(log.arguments, out, *PYTHON)
+    (out / "notes.txt").write_text("mine")
+    (out / "recommendations" / "part-old.jsonl").write_text("{}\n")
+    (out / "report.html").unlink()
+    (out / "report.html").mkdir()
+    (out / "vectors.safetensors").write_bytes(b"of another run")
+
+    assert same(expected) == same(replay(log.arguments, out, *PYTHON))
+    assert (out / "notes.txt").read_text() == "mine"
+    assert not (out / "vectors.safetensors").exists()
+
+
+def test_a_failed_run_keeps_the_last_ones_results(tmp_path: Path, log: Log, capsys: pytest.CaptureFixture[str]) -> None:
+    """A wrong file name costs nobody the results of the run before."""
+    out = tmp_path / "out"
+    replay(log.arguments, out, *PYTHON)
+    before = (out / "report.json").read_bytes()
+
+    assert main(["replay", *log._replace(events=tmp_path / "no.csv").arguments, "--out", str(out), *PYTHON]) == 2
+    assert "no.csv" in capsys.readouterr().err
+    assert before == (out / "report.json").read_bytes()
+    assert lines_in(out / "recommendations")
+
+
+def test_inputs_are_never_removed(tmp_path: Path, log: Log, capsys: pytest.CaptureFixture[str]) -> None:
+    """Vectors may lie in the output folder; another input in the place of an output is refused."""
+    out = tmp_path / "out"
+    out.mkdir()
+    kept = log.vectors.rename(out / "vectors.safetensors")
+    replay(log._replace(vectors=kept).arguments, out, *PYTHON)
+    assert kept.exists()
+
+    (out / "recommendations" / "events.csv").write_bytes(log.events.read_bytes())
+    inside = log._replace(events=out / "recommendations" / "events.csv", vectors=kept)
+    assert main(["replay", *inside.arguments, "--out", str(out), *PYTHON]) == 2
+    assert "an input there would be removed; choose another --out" in capsys.readouterr().err
+    assert inside.events.exists()
+
+
+def truncated(log: Log) -> list[str]:
+    """A gzip file of which the end is missing."""
+    file = log.events.with_name("cut.csv.gz")
+    file.write_bytes(gzip.compress(log.events.read_bytes() * 50)[:-20])
+    return log._replace(events=file).arguments
+
+
+def renamed(log: Log, old: str, new: str) -> list[str]:
+    """The log with another header."""
+    file = log.events.with_name("renamed.csv")
+    file.write_text(log.events.read_text().replace(old, new, 1))
+    return log._replace(events=file).arguments
+
+
+def configured(log: Log, toml: str) -> list[str]:
+    """A job.toml with one mistake."""
+    file = log.events.with_name("job.toml")
+    file.write_text(f'[vectors]\npath = "items.safetensors"\n{toml}', encoding="utf-8")
+    return ["--config", str(file)]
+
+
+MISTAKES: dict[str, tuple[Callable[[Log], list[str]], str]] = {
+    "no log": (lambda log: [], "no log was named; expected --config job.toml, or --events F and --items F; try: "),
+    "no items": (lambda log: ["--events", str(log.events)], "no log was named"),
+    "no file": (lambda log: log._replace(events=Path("no.csv")).arguments, "cannot read no.csv: No such file or "),
+    "a folder": (lambda log: log._replace(events=EXAMPLES / "x.csv" / "..").arguments, "is not told by its name"),
+    "a folder named as a file": (
+        lambda log: log._replace(events=make_folder(log.events.with_name("folder.csv"))).arguments,
+        "folder.csv: Is a directory; expected a readable file; check the path and its rights",
+    ),
+    "an empty file": (lambda log: log._replace(events=empty(log)).arguments, "empty.csv is empty; expected a csv "),
+    "cut gzip": (truncated, "is damaged: Compressed file ended before the end-of-stream marker was reached; "),
+    "no time": (lambda log: renamed(log, "ts", "tss"), "no column for the time; found 'user', 'item', 'tss'; "),
+    "no user": (lambda log: renamed(log, "user", "usr"), "write user = \"usr\" under [events.columns] of the job.toml"),
+    "wrong column": (
+        lambda log: configured(log, '[events]\npath = "log.csv"\n[events.columns]\nuser = "users"\n'),
+        "no column 'users', which events.columns.user names; found 'user', 'item', 'ts'; did you mean 'user'?",
+    ),
+    "unknown key": (
+        lambda log: configured(log, '[events]\npath = "log.csv"\n[lists]\ntopk = 5\n'),
+        "top_k",
+    ),
+    "a topic": (
+        lambda log: configured(log, '[events]\ntopic = "clicks"\n'),
+        "reads events from the topic 'clicks'; a replay reads files; name a file with --events, or use headwater run",
+    ),
+    "no vectors": (lambda log: log._replace(vectors=Path("no.st")).arguments, "there is no vector file "),
+    "vectors that are none": (
+        lambda log: log._replace(vectors=log.events).arguments, "log.csv",
+    ),
+    "parallelism": (lambda log: [*log.arguments, "--parallelism", "0"], "flink.parallelism"),
+    "limit": (lambda log: [*log.arguments, "--limit", "0"], "--limit is 0; expected at least 1; leave it out to "),
+    "tick": (lambda log: [*log.arguments, "--tick", "soon"], "lists.tick"),
+    "out is a file": (
+        lambda log: [*log.arguments, "--out", str(log.events)],
+        "log.csv for outputs: File exists; expected a folder to write in; choose another --out",
+    ),
+    "out cannot be made": (
+        lambda log: [*log.arguments, "--out", str(log.events / "out")],
+        "for outputs: Not a directory; expected a folder to write in; choose another --out",
+    ),
+}  # fmt: skip
+
+
+def make_folder(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+def empty(log: Log) -> Path:
+    file = log.events.with_name("empty.csv")
+    file.touch()
+    return file
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_line(tmp_path: Path, log: Log, mistake: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Status 2 and one line that says what is wrong and what to do."""
+    make, text = MISTAKES[mistake]
+    arguments = make(log)
+    if "--out" not in arguments:
+        arguments += ["--out", str(tmp_path / "out")]
+
+    assert main(["replay", *arguments, *PYTHON]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("headwater replay: error: ")
+    assert text in last
+
+
+def test_thread_mode_where_it_cannot_run(
+    tmp_path: Path, log: Log, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused with the reason, before anything is read."""
+    monkeypatch.setattr("jobs.modes.thread_mode_possible", lambda: "this is a toaster")
+
+    assert main(["replay", *log.arguments, "--mode", "thread", "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err == (
+        "headwater replay: error: thread mode cannot run here: this is a toaster; use --mode process, or mend that\n"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk(tmp_path: Path, log: Log) -> None:
+    """Outputs that cannot be written are one line too. The limit on a file's size stands for the disk's."""
+    code = (
+        "import resource, sys, jobs.cli\n"
+        "import jobs.python_engine\n"
+        "run = jobs.python_engine.run_python\n"
+        "def limited(*given):\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        "    run(*given)\n"
+        "jobs.python_engine.run_python = limited\n"
+        "sys.exit(jobs.cli.main(sys.argv[1:]))\n"
+    )
+    command = [sys.executable, "-c", code, "replay", *log.arguments, *PYTHON, "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "headwater replay: error: cannot write " in done.stderr
+    assert "File too large; expected a folder with room; free space, or choose another --out" in done.stderr
+
+
+def test_interrupted(
+    tmp_path: Path, log: Log, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Control-C ends with status 130 and says that the folder is not complete."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("jobs.python_engine.run_python", stop)
+
+    assert main(["replay", *log.arguments, *PYTHON, "--out", str(tmp_path / "out")]) == 130
+    assert f"interrupted: {tmp_path / 'out'} is not complete; run the replay again" in capsys.readouterr().err
+
+
+def test_lists_of_two_runs_are_told(
+    tmp_path: Path, log: Log, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list that this run did not make does not enter its fingerprint unnoticed."""
+
+    def meddled(paths: list[Path]) -> Any:
+        (paths[0] / "part-9.jsonl").write_text('{"user":"x"}\n')
+        return digest_lists(paths)
+
+    monkeypatch.setattr("jobs.replay.digest_lists", meddled)
+
+    assert main(["replay", *log.arguments, *PYTHON, "--out", str(tmp_path / "out")]) == 2
+    assert "holds 5 lists, the run made 4; expected equal numbers; did two replays" in capsys.readouterr().err
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(
+    ("header", "cells"),
+    [
+        ("item", ("{}",)),
+        ("item,title", ("{}", "Film {}")),
+        ("item_id,description,brand", ("{}", "", "Brand of {}")),
+        ("item,title,text", ("{}", "", "")),
+    ],
+    ids=["no text", "title", "description and brand", "empty text"],
+)
+def test_any_catalogue(tmp_path: Path, log: Log, header: str, cells: tuple[str, ...]) -> None:
+    """Items with and without text get real vectors, made before the run; one only in events does no harm."""
+    lines = [",".join(cell.format(item) for cell in cells) for item in ("a", "b")]
+    items = tmp_path / "items.csv"
+    items.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+
+    report = replay(["--events", str(log.events), "--items", str(items)], tmp_path / "out", *PYTHON)
+
+    assert report["accepted"] == 4
+    assert (tmp_path / "out" / "vectors.safetensors").is_file()
+
+
+LINE = {
+    "tick": 1_700_003_599_999,
+    "accepted": 3,
+    "duplicates": 1,
+    "dead_letters": 1,
+    "ranks": {"headwater": [1, 11, 0]},
+}
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line is rewritten; it ends with where the run ended."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with Progress(10) as progress:
+        progress.add(LINE)
+        progress.add(LINE)
+        progress.add({"final": True})
+    text = terminal.getvalue()
+    assert text.endswith("HR@10 so far 0.5000\n")
+    assert text.count("\n") == 1
+    assert "10 of 10 events  2023-11-14 23:13" in text.rpartition("\r")[2]
+
+
+def test_progress_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a log file there is a line every ten seconds, none for a short run."""
+    seconds = iter([0.0, 1.0, 11.0, 12.0, 22.0])
+    monkeypatch.setattr("jobs.progress.time.monotonic", lambda: next(seconds))
+    file = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", file)
+    with Progress(20) as progress:
+        for _ in range(4):
+            progress.add(LINE)
+    assert [" ".join(line.split()) for line in file.getvalue().splitlines()] == [
+        "10 of 20 events 2023-11-14 23:13 0 events/s HR@10 so far 0.5000",
+        "20 of 20 events 2023-11-14 23:13 1 events/s HR@10 so far 0.5000",
+    ]
+
+
+def test_days() -> None:
+    """A time is shown in UTC to the year 9999, whatever the machine's zone."""
+    assert [day(0), day(253_402_300_799_999)] == ["1970-01-01 00:00", "9999-12-31 23:59"]
+
+
+def test_summary(tmp_path: Path, log: Log, capsys: pytest.CaptureFixture[str]) -> None:
+    """What came in and out, our model before its experts, and where everything lies."""
+    report = replay(log.arguments, tmp_path / "out", *PYTHON)
+
+    out, err = capsys.readouterr()
+    assert out == told_at_the_end(report, tmp_path / "out") + "\n"
+    assert "4 events = 4 accepted + 0 duplicates + 0 late + 0 dead letters\n4 lists in " in out
+    table = [line.split() for line in out.splitlines() if line.startswith("  ")]
+    assert (table[0], table[1][0]) == (["HR@10", "NDCG@10"], "headwater")
+    assert f"report        {tmp_path / 'out' / 'report.html'}" in out
+    assert "dead letters  " not in out
+    assert "log.csv: 4 events from 2023-11-14 22:13 to 2023-11-15 01:00" in err
+
+
+def test_summary_of_a_bad_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Bad rows are told with an example when the log is read, and where they are at the end."""
+    replay(bad_log(tmp_path).arguments, tmp_path / "out", *PYTHON)
+
+    out, err = capsys.readouterr()
+    assert "  1 bad_time: first in row 7: time 'yesterday'" in err
+    assert f"dead letters  {tmp_path / 'out' / 'dead_letters'}" in out
+    assert "1 late + 7 dead letters (1 bad_id, 2 bad_row, 1 bad_time, 1 late, 1 missing_item, " in out
