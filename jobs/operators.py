@@ -16,6 +16,7 @@ from pyflink.datastream.functions import (
 from pyflink.datastream.state import MapStateDescriptor
 
 from jobs.catalogues import decode_change, load_catalogue
+from jobs.interpreter import tune_interpreter
 from online.learner import Learner, identity
 from online.outputs import Message, dead_letter_message, list_message, metrics_message
 from online.process import LearnerProcess
@@ -110,6 +111,7 @@ class SessionsOperator(KeyedProcessFunction):
         self._users = MapStore(runtime_context, "users")
         self._dead_letters = self._form.tag(DEAD_LETTERS)
         self._warmed: set[int] = set()
+        tune_interpreter()
 
     def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterable[object]:
         """Fold a tick; its time is the element's timestamp."""
@@ -205,4 +207,5 @@ class LearnerOperator(KeyedCoProcessFunction):
             name = identity(self._settings, catalogue)
             learner = Learner(self._settings, catalogue)
             self._alive = LearnerProcess(lambda: learner, name, self._inputs, self._blocks)
+            tune_interpreter()
         return self._alive

@@ -6,6 +6,7 @@ from typing import BinaryIO
 import msgspec
 
 from jobs.catalogues import load_catalogue
+from jobs.interpreter import tune_interpreter
 from jobs.logs import read_canonical
 from jobs.progress import Progress
 from jobs.replay import DEAD_LETTERS, LISTS, METRICS, Replay, source_name
@@ -19,6 +20,7 @@ def run_python(replay: Replay, progress: Progress) -> None:
     settings = replay.config.settings()
     learner = Learner(settings, load_catalogue(replay.vectors, settings))
     topic = source_name(replay)
+    tune_interpreter()
     with (
         _part(replay.out / LISTS) as lists,
         _part(replay.out / DEAD_LETTERS) as dead_letters,

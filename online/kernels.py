@@ -371,6 +371,14 @@ def step_inputs(
 
 
 @compiled
+def add_growing(targets: Any, growth: float, counts: Any, weight: Any) -> None:
+    """Count each target, shape (B,), with a weight, shape (1,), that is multiplied by `growth` after each."""
+    for item in targets:
+        counts[item] += weight[0]
+        weight[0] *= growth
+
+
+@compiled
 def add_history(
     history: Any, targets: Any, amounts: Any, done: int, start: Any, size: Any, room: Any, totals: Any, ids: Any,
     weights: Any, used: Any, row_max: int,
@@ -445,8 +453,8 @@ def sum_rows(
             if history[e, p] < 0:
                 break
             room += size[history[e, p]]
-    ids = np.empty(room, np.int32)
-    values = np.empty(room, np.float32)
+    ids = np.empty(room + 1, np.int32)
+    values = np.empty(room + 1, np.float32)
     sums = np.zeros(open_.shape[0], np.float32)  # of the event at hand
     hidden = open_ == 0
     used = 0
@@ -460,9 +468,8 @@ def sum_rows(
             factor = decays[p] / np.float32(np.sqrt(totals[q] + np.float32(1)))
             for x in range(row_start[q], row_start[q] + size[q]):
                 j = row_ids[x]
-                if sums[j] == 0:
-                    ids[used] = j
-                    used += 1
+                ids[used] = j  # without a branch: what is there already is overwritten
+                used += int(sums[j] == 0)
                 sums[j] += factor * weights[x]
         shown = start[e]
         for k in range(start[e], used):

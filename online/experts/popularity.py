@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online.batch import Batch, Scores
+from online.kernels import add_growing
 from online.selection import open_masses, select_shared, shared_mass_features
 from state.tables import Tables
 
@@ -35,9 +36,7 @@ class Popularity:
 
     def learn(self, batch: Batch) -> None:
         """See `Expert`; repeats count too."""
-        for item in batch.target.tolist():
-            self._counts[item] += self._weight[0]
-            self._weight[0] *= self._growth
+        add_growing(batch.target, self._growth, self._counts, self._weight)
         if self._weight[0] > _RESCALE:
             self._counts /= self._weight[0]
             self._weight[0] = 1.0
