@@ -21,9 +21,9 @@ DEFAULT_MAX_TRANSACTION_MS = 900_000  # a broker's own
 
 def check_events(config: Config) -> Findings:
     """The events file is there and its columns mean what they must."""
-    from jobs.columns import find_columns
     from jobs.logs import USUAL_COLUMNS
-    from jobs.rows import open_table
+    from models.columns import find_columns
+    from models.rows import open_table
 
     path = config.events.path
     if path is None:

@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from jobs.columns import find_columns
 from jobs.config import Events
 from jobs.event_ids import EventIds
-from jobs.rows import Row, Table, open_table
-from jobs.times import MAX_MS, ReadTime, time_reader
+from models.columns import find_columns
+from models.rows import Row, Table, open_table
+from models.times import MAX_MS, ReadTime, time_reader
 from online.record import BAD_ROW, BAD_TIME, LATE, MISSING_ITEM, MISSING_USER, Record, decode_line, encode_line
 from state.errors import HeadwaterError
 

@@ -1,14 +1,13 @@
 """Reads one value of a configuration: its type, its range, its unit; every error says what to write instead."""
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from state.errors import HeadwaterError
+from state.errors import HeadwaterError, nearest
 
 T = TypeVar("T")
 Read = Callable[["At", object], Any]
@@ -76,13 +75,6 @@ def unknown_key(at: At, key: str, known: Iterable[str]) -> HeadwaterError:
     near = nearest(key, known)
     advice = f"did you mean {near!r}?" if near else "remove it"
     return HeadwaterError(f"unknown key {key!r} in {where} of {at.source}; known are {', '.join(known)}; {advice}")
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return the known word most like `word`, or "" when none is."""
-    lower = {name.lower(): name for name in known}
-    found = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.5)
-    return lower[found[0]] if found else ""
 
 
 def text(at: At, got: object) -> str:

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from jobs.config import EventColumns, Events, config_from_flags
 from jobs.event_ids import EventIds
 from jobs.logs import LogSummary, read_canonical, write_canonical
-from jobs.rows import open_table
-from jobs.times import MAX_MS, time_reader
+from models.rows import open_table
+from models.times import MAX_MS, time_reader
 from online.event import Event, decode_event
 from online.record import Record
 from state.errors import HeadwaterError
@@ -379,8 +379,8 @@ def test_unreadable_paths(tmp_path: Path) -> None:
 
 def test_a_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory stays bounded when the file is not made of lines."""
-    monkeypatch.setattr("jobs.rows.BLOCK_BYTES", 16)
-    monkeypatch.setattr("jobs.rows.MAX_LINE_BYTES", 64)
+    monkeypatch.setattr("models.rows.BLOCK_BYTES", 16)
+    monkeypatch.setattr("models.rows.MAX_LINE_BYTES", 64)
     with pytest.raises(HeadwaterError, match="a line of more than"):
         read_csv(tmp_path, "user,item,ts\nu," + "i" * 200)
 
@@ -390,7 +390,7 @@ def test_blocks_do_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     raw = 'user,item,ts\n"a\r\n""b",ü,1\r\nc,d,2\n\ne,f,3'
     whole = read_csv(tmp_path, raw)
     for size in range(1, 12):
-        monkeypatch.setattr("jobs.rows.BLOCK_BYTES", size)
+        monkeypatch.setattr("models.rows.BLOCK_BYTES", size)
         assert read_csv(tmp_path, raw) == whole
 
 

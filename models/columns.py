@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from jobs.values import nearest
-from state.errors import HeadwaterError
+from state.errors import HeadwaterError, nearest
 
 
 def find_columns(
