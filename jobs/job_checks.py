@@ -31,8 +31,8 @@ def check_events(config: Config) -> Findings:
     named = {meaning: getattr(config.events.columns, meaning) for meaning in USUAL_COLUMNS}
     with open_table(path, config.events.format) as table:
         needed = ("user", "item", "time")
-        places = find_columns(path, table.columns, named, USUAL_COLUMNS, needed=needed, table="events.columns")
-        columns = [f"{meaning}={table.columns[place]}" for meaning, place in places.items()]
+        found = find_columns(path, table.columns, named, USUAL_COLUMNS, needed=needed, table="events.columns")
+        columns = [f"{meaning}={column}" for meaning, column in found.items()]
     yield Finding("ok", "events", f"{path} ({_size(path)}), columns {', '.join(columns)}")
 
 
