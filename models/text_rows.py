@@ -198,7 +198,7 @@ class JsonTable:
                 f"{file} has only empty lines; expected one JSON object a line; check how it was made"
             )
         return HeadwaterError(
-            f"{file} has no JSON object in its first {len(self._peeked)} lines, the first of them "
+            f"{file} is not JSON lines: no object in the lines it begins with, the first of them "
             f"{first[:40].decode(errors='replace')!r}; expected one JSON object a line; "
             "write an array's objects line by line, as `jq -c '.[]'` does"
         )

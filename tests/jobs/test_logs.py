@@ -308,7 +308,7 @@ def test_forgetting_is_invisible() -> None:
         ("log.csv", b"PK\x03\x04rest", "is a ZIP archive; expected UTF-8 text"),
         ("log.csv.gz", gzip.compress(b"user,item,ts\nu,i,1\n" * 999)[:-20], "is damaged: .*expected a whole gzip file"),
         ("log.csv.gz", b"\x1f\x8b\x08junkjunkjunk", "is damaged: "),
-        ("log.jsonl", b"\nx\n", "no JSON object in its first 2 lines, .* 'x'; expected one JSON object a line"),
+        ("log.jsonl", b"\nx\n", "is not JSON lines: no object .* 'x'; expected one JSON object a line"),
         ("log.jsonl", b'[{"user":1,"item":2,"ts":3}]', "expected one JSON object a line; write an array's objects"),
         ("log.jsonl", b"\n \n", "has only empty lines; expected one JSON object a line; check how it was made"),
         ("log.jsonl", b'{"uid":1,"item":2,"ts":3}\n', "found 'uid', 'item', 'ts'; expected user or user_id"),
