@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,6 +14,7 @@ import msgspec
 
 from jobs.config import Events
 from jobs.event_ids import EventIds
+from jobs.progress import day
 from models.cells import Row, id_text
 from models.columns import find_columns
 from models.rows import Table, open_table
@@ -63,6 +65,9 @@ class _Body(msgspec.Struct, omit_defaults=True, gc=False):
 def write_canonical(events: Events, out: Path, *, limit: int | None = None) -> LogSummary:
     """Write the canonical log of an events file; the log appears whole or not at all.
 
+    A file of which most is late is read all the same, with a warning on stderr: that is what was asked for, and rarely
+    what was meant.
+
     Args:
         events: with `path` and `format` set.
         out: the log; its folder exists.
@@ -82,6 +87,8 @@ def write_canonical(events: Events, out: Path, *, limit: int | None = None) -> L
                 digest.update(raw)
                 log.write(raw)
         records.check()
+        if warning := records.warning():
+            print(warning, file=sys.stderr)
         partial.replace(out)
     except OSError as error:  # of writing: the reader has told its own
         raise HeadwaterError(
@@ -120,18 +127,19 @@ class _Records:
         self._first_ms, self._last_ms = MAX_MS, 0
         self._flags: Counter[str] = Counter()
         self._examples: dict[str, str] = {}
+        self._newest_ms, self._newest_row = 0, 0
 
     def __iter__(self) -> Iterator[Record]:
         with open_table(self._file, self._events.format) as table:
             columns = self._columns(table)
             read_time = time_reader("ms" if table.in_ms(columns["time"]) else self._events.time_unit)
-            newest_ms = 0
             for offset, row in enumerate(table.rows([columns.get(meaning) for meaning in USUAL_COLUMNS])):
                 self._count += 1
-                record = self._record(offset, row, read_time, newest_ms)
+                record = self._record(offset, row, read_time, self._newest_ms)
                 if record.flag:
                     record = record._replace(value=table.original(row.handle))
-                newest_ms = max(newest_ms, record.at_ms)
+                if record.at_ms > self._newest_ms:
+                    self._newest_ms, self._newest_row = record.at_ms, self._count
                 yield record
 
     def _columns(self, table: Table) -> dict[str, str]:
@@ -161,6 +169,18 @@ class _Records:
                 f"{self._file} has not one good row of {self._count} ({seen}); expected a user, an item and a time in "
                 "each; check [events.columns] and events.time_unit of the job.toml"
             )
+
+    def warning(self) -> str:
+        """Return what to tell of a file of which more than half is late, "" of another."""
+        late = self._flags[LATE]
+        if 2 * late <= self._count:
+            return ""
+        return (
+            f"warning: {late:,} of the {self._count:,} rows of {self._file} are late and teach nothing: each is older "
+            f"than a row before it by more than events.lateness, {self._events.lateness_ms:,} ms; the newest time, "
+            f"{day(self._newest_ms)}, stands in row {self._newest_row:,}; mend or remove that row if its time is "
+            "wrong; else sort the file by time, or raise events.lateness"
+        )
 
     def _record(self, offset: int, row: Row, read_time: ReadTime, newest_ms: int) -> Record:
         if row.texts is None or (row.bad and row.bad != _VALUE):

@@ -1,4 +1,4 @@
-"""Laws of an events file's cells: what an id, a time and a value may be, in every format."""
+"""Laws of an events file's cells: what an id, a time and a value may be."""
 
 from pathlib import Path
 
@@ -39,3 +39,17 @@ def test_a_value_that_is_no_number_spoils_no_row(tmp_path: Path, value: str) -> 
     for name in ("log.jsonl", "log.csv"):
         _, [record] = read(tmp_path / name)
         assert (record.flag, event(record).user, event(record).value) == ("", "u", None)
+
+
+def test_a_row_of_the_far_future_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One wrong time makes all later rows late: the log is written, and one line names the row to look at."""
+    good = "".join(f"u,i{k},{1_600_000_000 + k}\n" for k in range(300))
+    read_csv(tmp_path, "user,item,ts\n" + good)
+    assert capsys.readouterr().err == ""
+    summary, _ = read_csv(tmp_path, "user,item,ts\nu,early,1600000000\nu,wrong,4099680000\n" + good)
+    told = capsys.readouterr().err
+    assert summary.flags == {"late": 300}
+    assert told.startswith("warning: 300 of the 302 rows of ")
+    assert "log.csv are late" in told
+    assert "the newest time, 2099-11-30 00:00, stands in row 2; mend or remove that row" in told
+    assert told.count("\n") == 1
