@@ -43,7 +43,8 @@ class Retired(NamedTuple):
 class Unreadable(NamedTuple):
     """A record that is no item."""
 
-    reason: str
+    reason: str  # a code of dead letters
+    problem: str  # for a person
 
 
 class Columns(NamedTuple):
@@ -123,22 +124,45 @@ def read_record(key: bytes | None, value: bytes | None) -> Item | Retired | Unre
     """Read a record of the items topic: JSON, or null for a retired item. The key, where there is one, is the item."""
     try:
         item = key.decode() if key else ""
-        if value is None:
-            return Retired(item) if item else Unreadable("null value without a key")
-        if len(value) > MAX_BYTES:
-            return Unreadable(f"{len(value)} bytes, at most {MAX_BYTES} are read")
-        found = _DECODE(value)
-        item = item or str(found.item or "")
-        if not item.strip():
-            return Unreadable("no item")
-        item.encode()  # a lone surrogate, which JSON escapes can spell, is no text
-        if not found.available:
-            return Retired(item)
-        text = _join(getattr(found, name) for name in TEXT_COLUMNS)
-        text.encode()
-        return Item(item, text, _ms(found.available_at))
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        return Unreadable(f"{type(error).__name__}: {str(error)[:120]}")
+    except UnicodeDecodeError as error:
+        return Unreadable("bad_id", f"the key is not UTF-8: {error.reason}")
+    if value is None:
+        return Retired(item) if item else Unreadable("null_value", "null value without a key")
+    if len(value) > MAX_BYTES:
+        return Unreadable("too_large", f"{len(value)} bytes, at most {MAX_BYTES} are read")
+    try:
+        return _recorded(item, _DECODE(value))
+    except msgspec.ValidationError as error:
+        return Unreadable("bad_schema", str(error)[:120])
+    except msgspec.DecodeError as error:
+        return Unreadable("bad_json" if _is_utf8(value) else "bad_utf8", str(error)[:120])
+    except RecursionError:
+        return Unreadable("too_deep", "the JSON is nested too deeply")
+    except UnicodeError as error:
+        return Unreadable("bad_utf8", str(error)[:120])
+
+
+def _recorded(item: str, found: _Record) -> Item | Retired | Unreadable:
+    """Return the item of a record; `item` is its key."""
+    item = item or ("" if found.item is None else str(found.item))
+    if not item.strip():
+        return Unreadable("bad_id", "no item")
+    item.encode()  # a lone surrogate, which JSON escapes can spell, is no text
+    if not found.available:
+        return Retired(item)
+    text = _join(getattr(found, name) for name in TEXT_COLUMNS)
+    text.encode()
+    at = text_of(found.available_at) or ""
+    at_ms = time_reader("auto")(at) if at.strip() else 0
+    return Item(item, text, at_ms) if at_ms >= 0 else Unreadable("bad_time", f"available_at is {at[:40]!r}")
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _columns(path: Path, table: Table, columns: Columns) -> dict[str, str]:
@@ -187,12 +211,3 @@ def _item(row: Row, read_time: ReadTime) -> Item:
 
 def _join(parts: Iterable[Any]) -> str:
     return JOIN.join(filter(None, ((text_of(part) or "").strip() for part in parts)))
-
-
-def _ms(value: Any) -> int:
-    """Return a record's time as Unix ms, 0 for what is absent."""
-    text = text_of(value) or ""
-    at_ms = time_reader("auto")(text) if text.strip() else 0
-    if at_ms < 0:
-        raise ValueError(f"the time {text[:40]!r}")
-    return at_ms
