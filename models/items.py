@@ -9,7 +9,7 @@ import msgspec
 
 from models.cells import Row, id_text, text_of
 from models.columns import find_columns
-from models.rows import FORMS, Table, form_of, open_table
+from models.rows import SUFFIXES, Table, form_of, open_table
 from models.times import ReadTime, time_reader
 from state.errors import HeadwaterError
 
@@ -101,7 +101,7 @@ def read_items(path: Path, columns: Columns = USUAL_COLUMNS, form: str | None = 
     form = form or form_of(path)
     if not form:
         raise HeadwaterError(
-            f"the format of {path} is not known by its name; expected one that ends in {', '.join(FORMS)}, "
+            f"the format of {path} is not known by its name; expected one that ends in {', '.join(SUFFIXES)}, "
             "with or without .gz; rename the file"
         )
     if not path.exists():

@@ -14,7 +14,7 @@ from models.parquet_rows import ParquetTable
 from models.text_rows import BLOCK_BYTES, CsvTable, JsonTable
 from state.errors import HeadwaterError
 
-FORMS = {
+SUFFIXES = {
     ".csv": "csv",
     ".tsv": "csv",
     ".jsonl": "jsonl",
@@ -49,7 +49,7 @@ class Table(Protocol):
 def form_of(file: Path) -> str:
     """Return the format that a file's name tells, "" when it tells none."""
     ends = [end.lower() for end in file.suffixes if end.lower() != ".gz"]
-    return FORMS.get(ends[-1], "") if ends else ""
+    return SUFFIXES.get(ends[-1], "") if ends else ""
 
 
 @contextmanager

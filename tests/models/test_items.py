@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from models.cells import id_text
 from models.embed import embed_catalogue
 from models.items import MAX_BYTES, NEVER_MS, Columns, Item, Retired, Unreadable, load_items, read_items, read_record
-from models.rows import FORMS, open_table
+from models.rows import SUFFIXES, open_table
 from models.text_rows import PEEK_ROWS
 from models.times import MAX_MS
 from models.vectors import read_vectors, write_vectors
@@ -67,11 +67,11 @@ def test_named_columns_and_numbers(tmp_path: Path) -> None:
     assert load_items(path, columns) == [Item("7", "Tea. hot green", 5000), Item("8", "Cup")]
 
 
-@pytest.mark.parametrize("end", FORMS)
+@pytest.mark.parametrize("end", SUFFIXES)
 @pytest.mark.parametrize("zipped", [False, True])
 def test_items_come_in_every_format_of_events(tmp_path: Path, end: str, zipped: bool) -> None:
     """Each end of a name that events may have, .gz or not; a CSV's header tells its delimiter."""
-    form = FORMS[end]
+    form = SUFFIXES[end]
     file = tmp_path / f"items{end}{'.gz' if zipped else ''}"
     for delimiter in ",;\t|" if form == "csv" else ",":
         raw = written(tmp_path, form).read_bytes().replace(b",", delimiter.encode() if form == "csv" else b",")

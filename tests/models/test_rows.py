@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from models.cells import Row
-from models.rows import FORMS, form_of, open_table
+from models.rows import SUFFIXES, form_of, open_table
 from state.errors import HeadwaterError
 
 
@@ -26,7 +26,7 @@ def parquet(folder: Path, **columns: Any) -> Path:
 
 def test_a_name_tells_the_format() -> None:
     """By the end of the name, in either case, .gz or not; a name that tells nothing gives ""."""
-    for end, form in FORMS.items():
+    for end, form in SUFFIXES.items():
         assert [form_of(Path(f"a.b{end}{more}")) for more in ("", ".gz", ".GZ")] == [form] * 3
         assert form_of(Path(f"a{end.upper()}")) == form
     assert [form_of(Path(name)) for name in ("csv", "a.txt", "a.gz", ".csv")] == [""] * 4
