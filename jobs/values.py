@@ -7,7 +7,8 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from state.errors import HeadwaterError, nearest
+from state.errors import HeadwaterError
+from state.nearest import nearest
 
 T = TypeVar("T")
 Read = Callable[["At", object], Any]

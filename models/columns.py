@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from state.errors import HeadwaterError, nearest
+from state.errors import HeadwaterError
+from state.nearest import nearest
 
 
 def find_columns(
