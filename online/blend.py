@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from online.batch import Batch, Scores
 from online.candidates import Candidates
 from online.compiled import compiled
-from online.kernels import UNRANKED
+from online.kernels import UNRANKED, rank_of, softmax_row
 from state.tables import Tables
 
 PAST_EDGES = np.array([1, 2, 3, 6, 11, 21, 51])  # events of the user before: bucket bounds
@@ -34,20 +34,16 @@ class Blend:
     def rank_and_learn(self, found: Candidates, batch: Batch) -> NDArray[np.int32]:
         """Return the target's rank per event, predicted before the event is learned; 0 where not scored."""
         ranks = np.zeros(len(found.n), np.int32)
-        score = np.empty(found.item.shape, np.float32)
-        _blend(
-            found.feature, found.n, found.at, batch.scored, _buckets(batch), self._weights, self._squares,
-            self._rate, True, score, ranks,
+        _learn(
+            found.feature, found.n, found.at, batch.scored, _buckets(batch), self._weights, self._squares, self._rate,
+            ranks,
         )  # fmt: skip
         return ranks
 
     def score(self, found: Candidates, batch: Batch) -> Scores:
         """Return z of every candidate, shape (B, C); it learns nothing."""
         score = np.empty(found.item.shape, np.float32)
-        _blend(
-            found.feature, found.n, found.at, batch.scored, _buckets(batch), self._weights, self._squares,
-            self._rate, False, score, np.zeros(len(found.n), np.int32),
-        )  # fmt: skip
+        _score(found.feature, found.n, _buckets(batch), self._weights, score)
         return score
 
     def tables(self) -> Tables:
@@ -68,46 +64,53 @@ def _buckets(batch: Batch) -> NDArray[np.int64]:
 
 
 @compiled
-def _blend(
-    feature: Any, count: Any, at: Any, scored: Any, bucket: Any, weights: Any, squares: Any, rate: Any, learns: bool,
-    score: Any, ranks: Any,
-) -> None:  # fmt: skip
-    """Score the candidates event by event; with `learns` also rank the target and then take an Adagrad step."""
-    F = feature.shape[2]
+def _score_one(feature: Any, e: int, buckets: Any, weights: Any, total: Any, score: Any) -> None:
+    """Write z of event e's candidates to `score`, shape (n,), and its weights to `total`, shape (F,)."""
+    score[:] = np.float32(0)
+    for f in range(feature.shape[0]):
+        total[f] = np.float32(0)
+        for b in buckets:
+            total[f] += weights[b, f]
+        row = feature[f, e]
+        for c in range(score.shape[0]):
+            score[c] += total[f] * row[c]
+
+
+@compiled
+def _score(feature: Any, count: Any, bucket: Any, weights: Any, score: Any) -> None:
+    """Score all events' candidates."""
+    total = np.empty(feature.shape[0], np.float32)
+    for e in range(feature.shape[1]):
+        _score_one(feature, e, bucket[e], weights, total, score[e, : count[e]])
+
+
+@compiled
+def _learn(
+    feature: Any, count: Any, at: Any, scored: Any, bucket: Any, weights: Any, squares: Any, rate: Any, ranks: Any
+) -> None:
+    """Event by event: score the candidates, rank the target, and then take an Adagrad step."""
+    F, _, C = feature.shape
     total = np.empty(F, np.float32)
-    gradient = np.empty(F, np.float32)
-    for e in range(feature.shape[0]):
+    score, p, powers = np.empty(C, np.float32), np.empty(C, np.float32), np.empty(C, np.int32)
+    powers_as_float = powers.view(np.float32)
+    for e in range(feature.shape[1]):
         n = count[e]
-        for f in range(F):
-            total[f] = 0
-            for k in range(bucket.shape[1]):
-                total[f] += weights[bucket[e, k], f]
-        top = np.float32(-1e30)
-        for c in range(n):
-            z = np.float32(0)
-            for f in range(F):
-                z += total[f] * feature[e, c, f]
-            score[e, c] = z
-            top = max(top, z)
-        if not learns or not scored[e]:
+        if not scored[e]:
             continue
         if at[e] < 0:
             ranks[e] = UNRANKED
             continue
-        rank = 0
-        mass = np.float32(0)
-        gradient[:] = 0
-        for c in range(n):
-            rank += int(score[e, c] >= score[e, at[e]])
-            p = np.float32(np.exp(score[e, c] - top))
-            mass += p
-            for f in range(F):
-                gradient[f] += p * feature[e, c, f]
-        ranks[e] = rank
+        z = score[:n]
+        _score_one(feature, e, bucket[e], weights, total, z)
+        ranks[e] = rank_of(z, at[e])
+        softmax_row(z, z.max(), p[:n], powers[:n], powers_as_float[:n])
         for f in range(F):
-            g = gradient[f] / mass - feature[e, at[e], f]
+            row = feature[f, e]
+            g = np.float32(0)
+            for c in range(n):
+                g += p[c] * row[c]
+            g -= row[at[e]]
             g = max(np.float32(-_CLIP), min(np.float32(_CLIP), g))
-            for k in range(bucket.shape[1]):
-                b = bucket[e, k]
+            for b in bucket[e]:
                 squares[b, f] += g * g
                 weights[b, f] -= rate / np.float32(np.sqrt(squares[b, f])) * g

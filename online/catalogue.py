@@ -82,6 +82,7 @@ class Catalogue:
         self.items = list(items)
         self.row_of = {item: row for row, item in enumerate(self.items)}
         self._order: NDArray[np.int32] = np.empty(0, np.int32)
+        self._names: NDArray[np.object_] = np.empty(0, object)
         self.base = base
         self.open = (available_at_ms <= 0).astype(np.uint8)
         later = np.flatnonzero(available_at_ms > 0)
@@ -122,6 +123,12 @@ class Catalogue:
             self._order = np.empty(len(rows), np.int32)
             self._order[rows] = np.arange(len(rows), dtype=np.int32)
         return self._order
+
+    def names(self) -> NDArray[np.object_]:
+        """Return the ids by row, to be taken many at a time; shape (rows,)."""
+        if len(self._names) != len(self.items):
+            self._names = np.array(self.items, object)
+        return self._names
 
     def advance(self, tick_ms: int) -> None:
         """Open the items that become available in the tick that ends at `tick_ms`."""
@@ -173,6 +180,7 @@ class Catalogue:
         self.items = self.items[: self._initial] + added
         self.row_of = {item: row for row, item in enumerate(self.items)}
         self._order = np.empty(0, np.int32)
+        self._names = np.empty(0, object)
         self.base = np.asarray(tables["catalogue.base"], np.float32)
         self.open = np.asarray(tables["catalogue.open"], np.uint8)
         self._waiting = set(np.asarray(tables["catalogue.waiting"]).tolist())

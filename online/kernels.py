@@ -11,7 +11,7 @@ import numpy as np
 
 from online.compiled import compiled
 
-LANES = 16  # partial sums, so that a long sum runs in vector registers in one fixed order
+LANES = 64  # partial sums, so that a long sum runs in vector registers in one fixed order
 MASKED = np.float32(-1e30)  # below every score; finite, because fast math assumes so
 UNRANKED = 2147483647  # rank of a target that has no score
 LOG2_E = np.float32(1.4426950408889634)
@@ -21,17 +21,28 @@ _P = tuple(
               0.00133335580099260807, 0.000153533158460631967)
 )  # 2**f on [-1/2, 1/2], relative error below 2e-7  # fmt: skip
 
+_L = tuple(
+    np.float32(c)
+    for c in (7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
+              2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1)
+)  # log(1 + f) on [sqrt(1/2) - 1, sqrt(2) - 1]  # fmt: skip
+
 
 @compiled
-def mask_scores(scores: Any, seen: Any, seen_from: Any, targets: Any, closed: Any) -> None:
-    """Mask what event e may not rank: seen[seen_from[e]:seen_from[e + 1]] but not its target, and closed rows."""
+def mask_scores(scores: Any, seen: Any, seen_from: Any, open_: Any) -> None:
+    """Mask what event e may not show: seen[seen_from[e]:seen_from[e + 1]], and what is not open.
+
+    Args:
+        scores: shape (B, N), float32; changed in place.
+        seen, seen_from, open_: see `Batch`.
+    """
+    closed = np.flatnonzero(open_ == 0)
     for e in range(scores.shape[0]):
         row = scores[e]
         for x in range(seen_from[e], seen_from[e + 1]):
-            if seen[x] != targets[e]:
-                row[seen[x]] = MASKED
-        for x in range(closed.shape[0]):
-            row[closed[x]] = MASKED
+            row[seen[x]] = MASKED
+        for j in closed:
+            row[j] = MASKED
 
 
 @compiled
@@ -40,66 +51,116 @@ def rank_of(row: Any, target: Any) -> int:
     bound = row[target]
     if bound <= MASKED:
         return UNRANKED
-    rank = 0
+    rank = np.int32(0)  # as wide as a score, so that the loop runs in vector registers
     for j in range(row.shape[0]):
-        rank += int(row[j] >= bound)
-    return rank
+        rank += np.int32(row[j] >= bound)
+    return int(rank)
 
 
 @compiled
 def column_maxima(row: Any, columns: int) -> Any:
-    """Return the maximum of every column of `row` laid out in lines of `columns` items: one vector maximum a line."""
+    """Return the maximum of every column of `row` laid out in lines of `columns` items, a multiple of 128."""
+    n = row.shape[0]
     best = row[:columns].copy()
-    for start in range(columns, row.shape[0], columns):
-        for c in range(min(columns, row.shape[0] - start)):
-            best[c] = max(best[c], row[start + c])
+    whole = n - n % columns
+    for first in range(0, columns, 128):  # a width known to the compiler, which then keeps it in vector registers
+        part = best[first : first + 128]
+        for start in range(columns + first, whole, columns):
+            line = row[start : start + 128]
+            for c in range(128):
+                part[c] = max(part[c], line[c])
+    for j in range(max(whole, columns), n):
+        best[j - whole] = max(best[j - whole], row[j])
     return best
 
 
 @compiled
-def top_items(row: Any, above: Any, score: Any, item: Any) -> int:
-    """Put the best items with a score > `above` into `score` and `item`, by rising row; return how many there are.
+def kth_largest(values: Any, k: int) -> Any:
+    """Return the k-th largest of at least k values, counted with ties, by bisection on their bits.
 
-    Exact: as many as the arrays hold; of equal scores the lower rows win. The keep-th best column maximum bounds the
-    keep-th best score from below, so that few items are looked at; a heap's branches cost several times as much.
+    Each step is one count in vector registers; a partition's branches cost several times as much.
     """
-    keep, n = score.shape[0], row.shape[0]
-    columns = min(n, max(128, 3 * keep))
-    best = column_maxima(row, columns)
-    bound = np.partition(best, columns - keep)[columns - keep] if columns > keep else MASKED
-    kept = np.empty(n, np.int32)
-    size = 0
-    for j in range(n):  # without a branch: what does not count is overwritten
-        kept[size] = j
-        size += int(row[j] >= bound and row[j] > above)
-    rows = kept[:size]
-    equal = size  # places for items at the bound
-    if size > keep:
-        scores = row[rows]
-        bound = np.partition(scores, size - keep)[size - keep]
-        equal = keep
-        for k in range(size):
-            equal -= int(scores[k] > bound)
-    found = 0
-    for j in rows:
-        if size > keep and row[j] <= bound:
-            if row[j] < bound or equal == 0:
-                continue
-            equal -= 1
-        score[found] = row[j]
-        item[found] = j
-        found += 1
-    return found
+    n = values.shape[0]
+    as_float = values.copy()
+    keys = as_float.view(np.int32)
+    for j in range(n):
+        keys[j] ^= (keys[j] >> 31) & 0x7FFFFFFF  # integers in the order of the floats
+    least, most = keys[0], keys[0]
+    for j in range(n):
+        least = min(least, keys[j])
+        most = max(most, keys[j])
+    low, high = np.int64(least), np.int64(most)
+    while low < high:
+        middle = np.int32((low + high + 1) >> 1)
+        count = np.int32(0)
+        for j in range(n):
+            count += np.int32(keys[j] >= middle)
+        if count >= k:
+            low = np.int64(middle)
+        else:
+            high = np.int64(middle) - 1
+    found = np.int32(low)
+    keys[0] = found ^ ((found >> 31) & 0x7FFFFFFF)
+    return as_float[0]
 
 
 @compiled
-def max_of(row: Any) -> Any:
-    """Return the largest score."""
-    best = column_maxima(row, min(row.shape[0], 128))
-    top = best[0]
-    for c in range(1, best.shape[0]):
-        top = max(top, best[c])
-    return top
+def top_items(row: Any, above: Any, score: Any, item: Any) -> int:
+    """Put the best items with a score > `above` into `score` and `item`, in no order; return how many there are.
+
+    Exact: as many as the arrays hold; of equal scores the lower rows win. In a long row the keep-th best column maximum
+    bounds the keep-th best score from below, so that only the columns above it are looked at.
+    """
+    keep, n = score.shape[0], row.shape[0]
+    columns = 256
+    while columns < 4 * keep or columns * 256 < n:
+        columns *= 2
+    kept = np.empty(n, np.int32)
+    size = 0
+    if n <= 4 * columns:
+        bound = kth_largest(row, keep) if n > keep else MASKED
+        for j in range(n):  # without a branch: what does not count is overwritten
+            kept[size] = j
+            size += int(row[j] >= bound and row[j] > above)
+    else:
+        best = column_maxima(row, columns)
+        bound = kth_largest(best, keep)
+        lines = n // columns
+        for c in range(columns):
+            if best[c] >= bound and best[c] > above:
+                for line in range(lines):
+                    j = line * columns + c
+                    kept[size] = j
+                    size += int(row[j] >= bound and row[j] > above)
+        for j in range(lines * columns, n):
+            kept[size] = j
+            size += int(row[j] >= bound and row[j] > above)
+    return _cut(row, kept[:size], score, item)  # type: ignore[no-any-return]
+
+
+@compiled
+def _cut(row: Any, rows: Any, score: Any, item: Any) -> int:
+    """Put the best of `rows` into `score` and `item`, of equal scores the lower rows; return how many there are."""
+    keep, size = score.shape[0], rows.shape[0]
+    scores = row[rows]
+    bound = kth_largest(scores, keep) if size > keep else MASKED
+    found, equal = 0, 0
+    for k in range(size):
+        if scores[k] > bound:
+            item[found] = rows[k]
+            score[found] = scores[k]
+            found += 1
+        else:
+            equal += int(scores[k] == bound)
+    places = min(equal, keep - found)
+    if places == 0:
+        return found
+    at_bound = rows[scores == bound]
+    if places < equal:
+        at_bound = np.sort(at_bound)
+    item[found : found + places] = at_bound[:places]
+    score[found : found + places] = bound
+    return int(found + places)
 
 
 @compiled
@@ -120,15 +181,16 @@ def mass_of(row: Any) -> Any:
 
 
 @compiled
-def softmax_row(row: Any, out: Any, powers: Any, powers_as_float: Any) -> Any:
-    """Write the softmax of `row` to `out` and return log(sum exp(row)); masked items get less than 1e-18.
+def softmax_row(row: Any, top: Any, out: Any, powers: Any, powers_as_float: Any) -> None:
+    """Write the softmax of `row` to `out`; masked items get less than 1e-18.
 
     Args:
-        row, out: shape (N,), float32; may be the same array.
+        row: shape (N,), float32.
+        top: the largest of its scores.
+        out: shape (N,), float32; may be `row`, which is several times slower.
         powers, powers_as_float: scratch, shape (N,), one memory seen as int32 and as float32.
     """
     n = row.shape[0]
-    top = max_of(row)
     for j in range(n):
         x = max((row[j] - top) * LOG2_E, np.float32(-60))
         whole = np.floor(x + np.float32(0.5))
@@ -137,11 +199,64 @@ def softmax_row(row: Any, out: Any, powers: Any, powers_as_float: Any) -> Any:
         out[j] = _P[0] + f * (_P[1] + f * (_P[2] + f * (_P[3] + f * (_P[4] + f * (_P[5] + f * _P[6])))))
     for j in range(n):
         out[j] *= powers_as_float[j]
-    total = mass_of(out)
-    inverse = np.float32(1) / total
+    inverse = np.float32(1) / mass_of(out)
     for j in range(n):
         out[j] *= inverse
-    return top + np.float32(np.log(total))
+
+
+@compiled
+def log_row(row: Any, out: Any) -> None:
+    """Write the natural logarithm of positive, normal numbers, within 2e-7; the library's differs from host to host.
+
+    Source: Cephes (S. Moshier), logf.
+
+    Args:
+        row, out: shape (n,), float32; not the same array.
+    """
+    n = row.shape[0]
+    bits = np.empty(n, np.int32)
+    as_float = bits.view(np.float32)
+    exponent = np.empty(n, np.float32)
+    as_float[:] = row
+    for k in range(n):
+        whole = (bits[k] >> 23) - 127
+        mantissa = bits[k] & 0x7FFFFF
+        high = np.int32(mantissa > 0x3504F3)  # above sqrt(2): halve it
+        bits[k] = mantissa | ((127 - high) << 23)
+        exponent[k] = np.float32(whole + high)
+    for k in range(n):
+        f = as_float[k] - np.float32(1)
+        z = f * f
+        y = _L[0]
+        for c in range(1, 9):
+            y = y * f + _L[c]
+        y = y * f * z + exponent[k] * np.float32(-2.12194440e-4) - np.float32(0.5) * z
+        out[k] = f + y + exponent[k] * np.float32(0.693359375)
+
+
+@compiled
+def softmax_gradient(scores: Any, top: Any, target: Any, scored: Any) -> None:
+    """Turn masked scores, in place, into the gradient of summed -log softmax(scores)[target]; 0 where not scored.
+
+    Args:
+        scores: shape (B, N), float32; changed.
+        top: the largest score of each event, shape (B,).
+        target: rows, shape (B,); scored: which events count, shape (B,), bool.
+    """
+    N = scores.shape[1]
+    out = np.empty(N, np.float32)  # apart from the row: the compiler vectorises only what cannot overlap
+    powers = np.empty(N, np.int32)
+    powers_as_float = powers.view(np.float32)
+    for e in range(scores.shape[0]):
+        row = scores[e]
+        if scored[e]:
+            softmax_row(row, top[e], out, powers, powers_as_float)
+            for j in range(N):
+                row[j] = out[j]
+            row[target[e]] -= np.float32(1)
+        else:
+            for j in range(N):
+                row[j] = np.float32(0)
 
 
 @compiled
@@ -311,18 +426,55 @@ def add_history(
 
 
 @compiled
-def score_rows(history: Any, decays: Any, start: Any, size: Any, ids: Any, weights: Any, totals: Any, out: Any) -> None:
-    """Add up each event's sparse rows: out[e, j] = sum over p of decays[p] * T[q_p, j] / sqrt(totals[q_p] + 1)."""
-    for e in range(history.shape[0]):
-        for j in range(out.shape[1]):
-            out[e, j] = 0
-        for p in range(min(history.shape[1], decays.shape[0])):
+def sum_rows(
+    history: Any, decays: Any, row_start: Any, size: Any, row_ids: Any, weights: Any, totals: Any, seen: Any,
+    seen_from: Any, open_: Any, start: Any,
+) -> Any:  # fmt: skip
+    """Return (ids, values): the sum over p of decays[p] * T[q_p, j] / sqrt(totals[q_p] + 1), where it is not 0.
+
+    Args:
+        history: rows q_p, shape (B, L), newest first, -1 padded; decays: shape (P,), float32.
+        row_start, size, row_ids, weights, totals: see `online.sparse.SparseRows`.
+        seen, seen_from, open_: see `Batch`; what an event may not show is left out.
+        start: event e's part of the result is from start[e] to start[e + 1]; shape (B + 1,), written.
+    """
+    B, P = history.shape[0], min(history.shape[1], decays.shape[0])
+    room = 0
+    for e in range(B):
+        for p in range(P):
+            if history[e, p] < 0:
+                break
+            room += size[history[e, p]]
+    ids = np.empty(room, np.int32)
+    values = np.empty(room, np.float32)
+    sums = np.zeros(open_.shape[0], np.float32)  # of the event at hand
+    hidden = open_ == 0
+    used = 0
+    for e in range(B):
+        start[e] = used
+        hidden[seen[seen_from[e] : seen_from[e + 1]]] = True
+        for p in range(P):
             q = history[e, p]
             if q < 0:
                 break
             factor = decays[p] / np.float32(np.sqrt(totals[q] + np.float32(1)))
-            for x in range(start[q], start[q] + size[q]):
-                out[e, ids[x]] += factor * weights[x]
+            for x in range(row_start[q], row_start[q] + size[q]):
+                j = row_ids[x]
+                if sums[j] == 0:
+                    ids[used] = j
+                    used += 1
+                sums[j] += factor * weights[x]
+        shown = start[e]
+        for k in range(start[e], used):
+            j = ids[k]
+            ids[shown], values[shown] = j, sums[j]
+            shown += int(not hidden[j])
+            sums[j] = 0
+        used = shown
+        for j in seen[seen_from[e] : seen_from[e + 1]]:
+            hidden[j] = open_[j] == 0
+    start[B] = used
+    return ids[:used], values[:used]
 
 
 @compiled

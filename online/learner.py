@@ -1,7 +1,6 @@
 """The learner of one domain: for each mini-batch predict, measure, then learn; at the tick's end, make the lists."""
 
 import hashlib
-import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -9,9 +8,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from online.batch import Batch, BatchBuilder, Scores
+from online.batch import BatchBuilder
 from online.blend import Blend
-from online.candidates import Candidates, find_candidates
+from online.candidates import find_candidates
 from online.catalogue import Catalogue, ItemChange
 from online.experts.base import Expert
 from online.experts.lineup import lineup
@@ -89,14 +88,11 @@ class Learner:
         learning = settings.learning
         self._settings = settings
         self._catalogue = catalogue
+        self._rows = len(catalogue)
         self._experts = lineup(learning, catalogue.base)
-        self._is_mass = np.array([expert.is_mass for expert in self._experts])
         self._blend = Blend(len(self._experts), learning.blend_rate)
         self._keep = max(learning.keep, settings.top_k)  # a list is never short for want of candidates
-        self._shared = sum(expert.is_shared for expert in self._experts)
-        self._scores: Scores = np.empty(0, np.float32)
-        self._training = BatchBuilder(learning.batch, learning.history)
-        self._serving = BatchBuilder(LIST_BATCH, learning.history)
+        self._batch = BatchBuilder(learning.history)
         self._counts = np.zeros(4, np.int64)  # last tick, accepted, duplicates, lists
         self._changed: list[str] = []  # since the last tick
 
@@ -133,14 +129,13 @@ class Learner:
             for user, before, rows in ((u.user, u.before, u.rows) for u in share.users):
                 histories[user] = History(before, self._settings.candidates, self._catalogue.row)
                 events += ((row.at_ms, row.event_id.encode(), user, row) for row in rows)
-        events.sort(key=lambda event: event[:3])
+        events.sort()  # no two are equal in the first three: a user's repeats are dropped
         for event in events:
             self._catalogue.row(event[3].item)
         self._grow()
-        closed = np.flatnonzero(self._catalogue.open == 0).astype(np.int32)
-        known, ranks = self._learn(events, histories, closed)
+        known, ranks = self._learn(events, histories)
         last = {user: row for _, _, user, row in events}
-        lists = self._make_lists(tick_ms, histories, last, closed)
+        lists = self._make_lists(tick_ms, histories, last)
         duplicates = sum(share.duplicates for share in shares)
         metrics = TickMetrics(
             tick=tick_ms,
@@ -176,6 +171,7 @@ class Learner:
         """Take over the tables of a learner with the same settings and initial catalogue."""
         self._counts = np.asarray(tables["counts"], np.int64)
         self._catalogue.load(tables)
+        self._rows = -1  # the vectors are others, and perhaps more
         self._grow()
         for name, part in self._parts():
             start = f"{name}."
@@ -191,48 +187,34 @@ class Learner:
 
     def _grow(self) -> None:
         """Give the experts the rows that the catalogue has gained."""
-        rows = self._shared + (len(self._experts) - self._shared) * max(LIST_BATCH, self._settings.learning.batch)
-        size = rows * len(self._catalogue)
-        if len(self._scores) != size:
-            self._scores = np.empty(size, np.float32)
+        if self._rows != len(self._catalogue):
+            self._rows = len(self._catalogue)
             for expert in self._experts:
                 expert.grow(self._catalogue.base)
-
-    def _find(self, batch: Batch, closed: NDArray[np.int32]) -> tuple[list[Scores], Candidates]:
-        """Score every item with every expert, and collect the candidates; return the scores by expert too."""
-        N = len(self._catalogue)
-        shared = self._scores[: self._shared * N].reshape(self._shared, N)
-        shape = (len(self._experts) - self._shared, len(batch.target), N)
-        own = self._scores[shared.size : shared.size + math.prod(shape)].reshape(shape)
-        scores = [*(row[None] for row in shared), *own]
-        for expert, out in zip(self._experts, scores, strict=True):
-            expert.score(batch, out)
-        return scores, find_candidates(shared, own, self._is_mass, self._keep, batch, closed)
 
     def _learn(
         self,
         events: Sequence[tuple[int, bytes, str, Row]],
         histories: dict[str, History[int]],
-        closed: NDArray[np.int32],
     ) -> tuple[list[int], NDArray[np.int32]]:
         """Predict, then learn, mini-batch by mini-batch; return `known` and the ranks, shape (models, events)."""
         size = self._settings.learning.batch
         ranks = np.zeros((len(self.models), len(events)), np.int32)
         known = []
         for first in range(0, len(events), size):
-            self._training.clear()
+            self._batch.clear()
             for at_ms, _, user, row in events[first : first + size]:
                 history, item = histories[user], self._catalogue.row(row.item)
                 history.enter(at_ms, row.basket)
                 known.append(int(history.events > 0))
-                self._training.add(history, item)
+                self._batch.add(history, item)
                 history.advance(item, at_ms)
-            batch = self._training.build()
-            scores, found = self._find(batch, closed)
+            batch = self._batch.build(self._catalogue.open)
+            found = find_candidates(self._experts, batch, self._keep)
             ranks[0, first : first + size] = self._blend.rank_and_learn(found, batch)
-            ranks[1:, first : first + size] = found.rank.T
-            for expert, own in zip(self._experts, scores, strict=True):
-                expert.learn(batch, own)
+            ranks[1:, first : first + size] = found.rank
+            for expert in self._experts:
+                expert.learn(batch)
         return known, ranks
 
     def _make_lists(
@@ -240,25 +222,26 @@ class Learner:
         tick_ms: int,
         histories: dict[str, History[int]],
         last: dict[str, Row],
-        closed: NDArray[np.int32],
     ) -> list[UserList]:
         """Score the users who acted with the tick's final weights, LIST_BATCH at a time in the order of their ids."""
         users = sorted(histories)
         lists = []
-        names, order = self._catalogue.items, self._catalogue.order()
+        names, order = self._catalogue.names(), self._catalogue.order()
         for first in range(0, len(users), LIST_BATCH):
-            self._serving.clear()
+            self._batch.clear()
             for user in users[first : first + LIST_BATCH]:
-                self._serving.add(histories[user])
-            batch = self._serving.build()
-            _, found = self._find(batch, closed)
+                self._batch.add(histories[user])
+            batch = self._batch.build(self._catalogue.open)
+            found = find_candidates(self._experts, batch, self._keep)
             score = self._blend.score(found, batch)
             best = np.empty((len(batch.past), self._settings.top_k), np.int32)
             best_score = np.empty(best.shape, np.float32)
             best_first(found.item, score, found.n, order, best, best_score)
             rounded = np.round(best_score.astype(np.float64), 5).tolist()
-            for user, rows, scores in zip(users[first : first + LIST_BATCH], best.tolist(), rounded, strict=True):
-                row, k = last[user], rows.index(-1) if rows[-1] < 0 else len(rows)
+            length = np.count_nonzero(best >= 0, axis=1).tolist()
+            named = names[best].tolist()
+            for user, items, scores, k in zip(users[first : first + LIST_BATCH], named, rounded, length, strict=True):
+                row = last[user]
                 lists.append(
                     UserList(
                         user=user,
@@ -266,7 +249,7 @@ class Learner:
                         head=tick_ms,
                         model_id=self._catalogue.model_id,
                         after=After(row.partition, row.offset, row.event_id),
-                        items=[names[item] for item in rows[:k]],
+                        items=items[:k],
                         scores=scores[:k],
                     )
                 )

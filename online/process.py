@@ -60,7 +60,7 @@ class LearnerProcess:
         self._inputs = inputs
         self._blocks = blocks
         self._learner = make()
-        self._waiting: dict[int, dict[str, bytes]] = {}  # tick -> shares, by key
+        self._waiting: dict[int, dict[str, Share]] = {}  # tick -> shares, by key
         self._changes: dict[str, _Change] = {}  # those that wait, by key
         self._changing: set[str] = set()  # their items
         self._since_fold: list[str] = []  # keys of inputs learned since the last fold
@@ -74,7 +74,7 @@ class LearnerProcess:
         share = decode_share(raw)
         key = f"s{share.tick_ms:016d}/{share.shard:05d}"
         self._inputs.put(key, raw)
-        self._waiting.setdefault(share.tick_ms, {})[key] = raw
+        self._waiting.setdefault(share.tick_ms, {})[key] = share
         return share.tick_ms
 
     def on_change(self, change: ItemChange) -> None:
@@ -114,9 +114,8 @@ class LearnerProcess:
         """Return the totals of a bounded run."""
         return self._learner.final()
 
-    def _learn(self, tick_ms: int, shares: dict[str, bytes]) -> TickResult:
-        decoded: list[Share] = [decode_share(raw) for raw in shares.values()]
-        result = self._learner.step(tick_ms, decoded)
+    def _learn(self, tick_ms: int, shares: dict[str, Share]) -> TickResult:
+        result = self._learner.step(tick_ms, shares.values())
         self._since_fold += shares
         self._events_since_fold += result.metrics.accepted
         return result
@@ -144,7 +143,7 @@ class LearnerProcess:
                 blocks = {key: block for key, block in self._blocks.items() if key != _STANDING}
                 self._learner.load(_without_names(decode_tables(blocks)))
                 self._sums = {key: zlib.crc32(block) for key, block in blocks.items()}
-        learned: dict[int, dict[str, bytes]] = {}
+        learned: dict[int, dict[str, Share]] = {}
         applied: dict[int, list[tuple[str, _Change]]] = {}
         for key, value in sorted(self._inputs.items()):
             if key.startswith(("a", "c")):
@@ -157,7 +156,7 @@ class LearnerProcess:
             else:
                 tick_ms = int(key[1:17])
                 ticks = learned if raw is not None and tick_ms <= self._standing.done_ms else self._waiting
-                ticks.setdefault(tick_ms, {})[key] = value
+                ticks.setdefault(tick_ms, {})[key] = decode_share(value)
         for tick_ms in sorted(learned):
             for key, change in applied.get(tick_ms, []):
                 self._learner.change(_item_change(change))

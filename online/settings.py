@@ -26,6 +26,7 @@ class Learning:
     text_window: int = 5  # newest items whose mean text is the query
     text_decay: float = 0.7  # per item back
     text_scale: float = 4.0  # inverse temperature of the text softmax
+    text_neighbours: int = 64  # of each item, among which the text expert looks
     head_rate: float = 0.8  # Adagrad step of the head's rows; .4 loses .01 HR@10, 1.6 loses .01
     head_decay: float = 0.7  # positional weights of the history start at head_decay ** d
     position_rate: float = 0.05  # Adagrad step of the positional weights

@@ -1,9 +1,11 @@
-"""Sparse rows that grow: counts of (row, item), kept in one pool so that compiled loops can walk them."""
+"""Sparse rows that grow: counts of (row, item), kept in one pool for compiled loops; and the scores made of them."""
 
 import numpy as np
 from numpy.typing import NDArray
 
+from online.batch import Batch, Scores
 from online.kernels import add_history
+from online.selection import select_sparse, sparse_mass_features
 from state.tables import Tables
 
 ROW_MAX = 4096  # entries of one row; a full row forgets its lighter half
@@ -97,3 +99,28 @@ class SparseRows:
             self.start[row] = used
             used += int(self._room[row])
         self.ids, self.weights, self._used = ids, weights, np.array([used], np.int64)
+
+
+class SparseScores:
+    """One expert's scores of a batch where most items have none: only those that an event may show.
+
+    Attributes:
+        ids, values: of event e from start[e] to start[e + 1]; int32 and float32.
+        start: shape (B + 1,), int64.
+    """
+
+    def __init__(self, events: int) -> None:
+        self.ids: NDArray[np.int32] = np.empty(0, np.int32)
+        self.values: Scores = np.empty(0, np.float32)
+        self.start = np.zeros(events + 1, np.int64)
+        self._mass = np.zeros(events, np.float32)
+
+    def select(self, batch: Batch, above: np.float32, item: NDArray[np.int32], rank: NDArray[np.int32]) -> None:
+        """See `Expert.nominate`; scores up to `above` are none."""
+        select_sparse(
+            self.ids, self.values, self.start, batch.target, batch.scored, above, item, rank, self._mass
+        )  # fmt: skip
+
+    def mass_features(self, batch: Batch, item: NDArray[np.int32], n: NDArray[np.int32], out: Scores) -> None:
+        """See `Expert.features`; the scores are masses."""
+        sparse_mass_features(self.ids, self.values, self.start, self._mass, len(batch.open), item, n, out)

@@ -92,9 +92,11 @@ def small_batch(
     histories: Sequence[Sequence[int]],
     targets: Sequence[int],
     seen: Sequence[Sequence[int]] | None = None,
-    window: int = LEARNING.history,
+    items: int = len(ITEMS),
+    closed: Sequence[int] = (),
 ) -> Batch:
-    """Return a batch; histories newest first, `seen` defaults to each history."""
+    """Return a batch over `items` rows; histories newest first, `seen` defaults to each history."""
+    window = LEARNING.history
     seen = seen if seen is not None else [sorted(set(history)) for history in histories]
     rows = np.full((len(targets), window), -1, np.int32)
     for row, history in zip(rows, histories, strict=True):
@@ -106,6 +108,7 @@ def small_batch(
         target=np.array(targets, np.int32),
         scored=np.array([t >= 0 and t not in one for t, one in zip(targets, seen, strict=True)], np.bool_),
         past=np.array([len(history) for history in histories], np.int32),
+        open=np.array([row not in closed for row in range(items)], np.uint8),
     )
 
 

@@ -1,6 +1,9 @@
-"""The contract of an expert: it scores every item for each event of a batch, and then learns the batch."""
+"""The contract of an expert: it ranks all items for each event of a batch, and then learns the batch."""
 
 from typing import Protocol
+
+from numpy import int32
+from numpy.typing import NDArray
 
 from online.batch import Batch, Scores
 from state.tables import Tables
@@ -9,28 +12,35 @@ from state.tables import Tables
 class Expert(Protocol):
     """One way to score items.
 
-    The learner calls `score`, ranks, and only then `learn`, with the same batch. To add an expert is to add a file
-    and a line in `online.experts.lineup`.
+    The learner calls `nominate`, then `features`, and only then `learn`, all with the same batch. To add an expert is
+    to add a file and a line in `online.experts.lineup`.
     """
 
     name: str  # in reports and metrics
-    is_mass: bool  # True: scores are masses >= 0 (p = score / sum); False: logits (p = softmax)
-    is_shared: bool  # True: the scores are the same for every event of a batch
 
-    def score(self, batch: Batch, out: Scores) -> None:
-        """Write the score of every item for every event of the batch to `out`, shape (B, N), or (1, N) if shared.
+    def nominate(self, batch: Batch, item: NDArray[int32], rank: NDArray[int32]) -> None:
+        """Write each event's best items and its target's rank. It changes nothing that a later score depends on.
 
-        It changes nothing that a later score depends on.
+        Args:
+            batch: the events; what an event may show are the open items that it has not seen.
+            item: the best of these, exactly, where the expert scores so many; shape (B, K), -1 beyond the last.
+            rank: 1 + the number of other items the event may show that score at least as much as the target; 0 where
+                the event is not scored, UNRANKED where the expert gives the target no score; shape (B,).
         """
         ...
 
-    def learn(self, batch: Batch, scores: Scores) -> None:
-        """Learn the events of the batch.
+    def features(self, batch: Batch, item: NDArray[int32], n: NDArray[int32], out: Scores) -> None:
+        """Write the log probability of candidates that the event may show, up to a constant per event.
 
         Args:
-            batch: the events; those not `scored` are repeats that no list could hold.
-            scores: what `score` wrote; where not shared, items that are no candidates are masked; may be overwritten.
+            batch: the one that was just nominated for.
+            item, n: candidates, shape (B, C); of event e the first n[e].
+            out: finite in the same places; shape (B, C).
         """
+        ...
+
+    def learn(self, batch: Batch) -> None:
+        """Learn the events that were just nominated for; those not `scored` are repeats that no list could hold."""
         ...
 
     def grow(self, base: Scores) -> None:
@@ -38,7 +48,7 @@ class Expert(Protocol):
         ...
 
     def move(self, row: int, moved: Scores) -> None:
-        """Follow an item whose text vector changed by `moved`, shape (d,)."""
+        """Follow an item whose text vector changed by `moved`, shape (d,); the catalogue's own has moved already."""
         ...
 
     def tables(self) -> Tables:

@@ -1,9 +1,11 @@
 """The head: a light model over the frozen text, with a residual per item, that learns from every event."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from online.batch import Batch, Scores
-from online.kernels import mean_history, softmax_row, step_inputs, step_outputs
+from online.kernels import mask_scores, mean_history, softmax_gradient, step_inputs, step_outputs
+from online.selection import gap_features, select_dense
 from state.tables import Tables
 
 _FIRST_SQUARE = 0.1  # Adagrad accumulators start here: the first steps stay bounded
@@ -17,9 +19,6 @@ class Head:
 
     Source: docs/quality.md, B2 and D2; Duchi et al. 2011, "Adaptive subgradient methods" (Adagrad).
     """
-
-    is_mass = False
-    is_shared = False
 
     def __init__(self, name: str, window: int, decay: float, rate: float, position_rate: float, base: Scores) -> None:
         """Start from the text.
@@ -43,23 +42,36 @@ class Head:
         self._squares_b = self._squares_X.copy()
         self._positions = (np.arange(window) * np.log(decay)).astype(np.float32)
         self._squares_p = np.ones(window, np.float32)
+        self._scores: Scores = np.empty((0, 0), np.float32)  # of the batch at hand, as all below
+        self._H = self._weights = self._norms = self._top = self._scores
 
-    def score(self, batch: Batch, out: Scores) -> None:
+    def nominate(self, batch: Batch, item: NDArray[np.int32], rank: NDArray[np.int32]) -> None:
         """See `Expert`."""
-        queries, _, _ = self._queries(batch)
-        np.matmul(queries, self._Y.T, out=out)
-        out += self._b
+        B = len(batch.target)
+        self._H, self._weights, self._norms = self._queries(batch)
+        if len(self._scores) < B or self._scores.shape[1] != len(self._Y):
+            self._scores = np.empty((B, len(self._Y)), np.float32)
+        scores = self._scores[:B]
+        np.matmul(self._H, self._Y.T, out=scores)
+        scores += self._b
+        mask_scores(scores, batch.seen, batch.seen_from, batch.open)
+        self._top = np.empty(B, np.float32)
+        select_dense(scores, batch.target, batch.scored, item, rank, self._top)
 
-    def learn(self, batch: Batch, scores: Scores) -> None:
-        """See `Expert`; only scored events teach, and the softmax is over their candidates."""
-        H, weights, norms = self._queries(batch)
-        G = score_gradient(scores, batch)
+    def features(self, batch: Batch, item: NDArray[np.int32], n: NDArray[np.int32], out: Scores) -> None:
+        """See `Expert`."""
+        gap_features(self._scores, self._top, item, n, out)
+
+    def learn(self, batch: Batch) -> None:
+        """See `Expert`; only scored events teach, and the softmax is over what they may show."""
+        G = self._scores[: len(batch.target)]
+        softmax_gradient(G, self._top, batch.target, batch.scored)
         GH = G @ self._Y
-        GY = G.T @ H
-        step_outputs(G, GY, H, self._Y, self._b, self._squares_Y, self._squares_b, self._rate)
+        GY = G.T @ self._H
+        step_outputs(G, GY, self._H, self._Y, self._b, self._squares_Y, self._squares_b, self._rate)
         step_inputs(
-            batch.history, weights, norms, GH, H, self._X, self._squares_X, self._positions, self._squares_p,
-            self._rate, self._position_rate,
+            batch.history, self._weights, self._norms, GH, self._H, self._X, self._squares_X, self._positions,
+            self._squares_p, self._rate, self._position_rate,
         )  # fmt: skip
 
     def grow(self, base: Scores) -> None:
@@ -103,15 +115,3 @@ class Head:
         norms = np.empty(len(queries), np.float32)
         mean_history(batch.history[:, : len(weights)], weights, self._X, queries, norms)
         return queries, weights, norms
-
-
-def score_gradient(scores: Scores, batch: Batch) -> Scores:
-    """Turn masked scores, in place, into the gradient of summed -log softmax(scores)[target]; 0 if not scored."""
-    powers = np.empty(scores.shape[1], np.int32)
-    for row, target, scored in zip(scores, batch.target.tolist(), batch.scored.tolist(), strict=True):
-        if scored:
-            softmax_row(row, row, powers, powers.view(np.float32))
-            row[target] -= 1
-        else:
-            row[:] = 0
-    return scores

@@ -1,8 +1,10 @@
 """Popularity: what everybody consumes, lately or ever."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from online.batch import Batch, Scores
+from online.selection import open_masses, select_shared, shared_mass_features
 from state.tables import Tables
 
 _RESCALE = 1e12  # the weight of a new event grows; beyond this the table is divided by it
@@ -14,21 +16,24 @@ class Popularity:
     The newest event's weight grows and the table stays, so an event costs O(1). Source: docs/quality.md, D1.
     """
 
-    is_mass = True
-    is_shared = True
-
     def __init__(self, name: str, half_life: float, base: Scores) -> None:
         """Start empty; `half_life` in events, infinity = all time."""
         self.name = name
         self._growth = 2.0 ** (1.0 / half_life)
         self._counts = np.zeros(len(base))
         self._weight = np.ones(1)
+        self._row: Scores = np.empty(0, np.float32)  # of the batch at hand
 
-    def score(self, batch: Batch, out: Scores) -> None:
+    def nominate(self, batch: Batch, item: NDArray[np.int32], rank: NDArray[np.int32]) -> None:
         """See `Expert`."""
-        out[:] = (self._counts / self._weight[0]).astype(np.float32)
+        self._row = open_masses(self._counts, 1 / self._weight[0], batch.open)
+        select_shared(self._row, batch.seen, batch.seen_from, batch.target, batch.scored, item, rank)
 
-    def learn(self, batch: Batch, scores: Scores) -> None:
+    def features(self, batch: Batch, item: NDArray[np.int32], n: NDArray[np.int32], out: Scores) -> None:
+        """See `Expert`."""
+        shared_mass_features(self._row, item, n, out)
+
+    def learn(self, batch: Batch) -> None:
         """See `Expert`; repeats count too."""
         for item in batch.target.tolist():
             self._counts[item] += self._weight[0]

@@ -1,10 +1,11 @@
 """Sequential rules: what followed the user's newest items in everybody's past."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from online.batch import Batch, Scores
-from online.kernels import score_rows
-from online.sparse import SparseRows
+from online.kernels import sum_rows
+from online.sparse import SparseRows, SparseScores
 from state.tables import Tables
 
 
@@ -16,22 +17,29 @@ class SequentialRules:
     Source: Ludewig, Jannach 2018, "Evaluation of session-based recommendation algorithms" (SR); docs/quality.md, D1.
     """
 
-    is_mass = True
-    is_shared = False
-
     def __init__(self, window: int, decay: float, base: Scores) -> None:
         """Start empty; `window` items back, `decay` per item back."""
         self.name = "sequential_rules"
         self._decays = (decay ** np.arange(window)).astype(np.float32)
         self._amounts = (1.0 / np.arange(1, window + 1)).astype(np.float32)
         self._rules = SparseRows(len(base))
+        self._scores = SparseScores(0)
 
-    def score(self, batch: Batch, out: Scores) -> None:
+    def nominate(self, batch: Batch, item: NDArray[np.int32], rank: NDArray[np.int32]) -> None:
         """See `Expert`."""
         rules = self._rules
-        score_rows(batch.history, self._decays, rules.start, rules.size, rules.ids, rules.weights, rules.totals, out)
+        self._scores = scores = SparseScores(len(batch.target))
+        scores.ids, scores.values = sum_rows(
+            batch.history, self._decays, rules.start, rules.size, rules.ids, rules.weights, rules.totals, batch.seen,
+            batch.seen_from, batch.open, scores.start,
+        )  # fmt: skip
+        scores.select(batch, np.float32(0), item, rank)
 
-    def learn(self, batch: Batch, scores: Scores) -> None:
+    def features(self, batch: Batch, item: NDArray[np.int32], n: NDArray[np.int32], out: Scores) -> None:
+        """See `Expert`."""
+        self._scores.mass_features(batch, item, n, out)
+
+    def learn(self, batch: Batch) -> None:
         """See `Expert`; repeats count too."""
         self._rules.add(batch.history[:, : len(self._decays)], batch.target, self._amounts)
 

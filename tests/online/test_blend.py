@@ -22,11 +22,10 @@ F, C, RATE = 3, 6, 0.1
 def found_of(at: list[int], n: list[int] | None = None, seed: int = 0) -> Candidates:
     """Return random candidates; `at` is the target's column per event."""
     B = len(at)
-    feature = np.random.default_rng(seed).normal(-1.5, 0.8, (B, C, F)).astype(np.float32)
+    feature = np.random.default_rng(seed).normal(-1.5, 0.8, (F, B, C)).astype(np.float32)
     items = np.tile(np.arange(C, dtype=np.int32), (B, 1))
-    return Candidates(
-        items, feature, np.array(n or [C] * B, np.int32), np.array(at, np.int32), np.ones((B, F), np.int32)
-    )
+    rank = np.ones((F, B), np.int32)
+    return Candidates(items, np.array(n or [C] * B, np.int32), np.array(at, np.int32), rank, feature)
 
 
 def events(*past_and_seen: tuple[int, int], scored: bool = True) -> Batch:
@@ -54,7 +53,7 @@ def trained() -> Blend:
 
 def loss(weights: NDArray[Any], found: Candidates, context: tuple[int, int]) -> float:
     """Return -log softmax(z)[target] of the only event, in float64."""
-    z = found.feature[0, : found.n[0]].astype(np.float64) @ weights[bucket(*context)].sum(axis=0)
+    z = found.feature[:, 0, : found.n[0]].T.astype(np.float64) @ weights[bucket(*context)].sum(axis=0)
     return float(np.log(np.exp(z - z.max()).sum()) + z.max() - z[found.at[0]])
 
 
@@ -85,7 +84,7 @@ def test_scores_are_the_weighted_features() -> None:
     got = blend.score(found, events(*contexts))
     for e, context in enumerate(contexts):
         weights = copy_of(blend.tables())["weights"][bucket(*context)].sum(axis=0)
-        np.testing.assert_allclose(got[e, : found.n[e]], found.feature[e, : found.n[e]] @ weights, rtol=1e-4)
+        np.testing.assert_allclose(got[e, : found.n[e]], weights @ found.feature[:, e, : found.n[e]], rtol=1e-4)
 
 
 def test_score_leaves_no_trace() -> None:
@@ -102,7 +101,13 @@ def test_predict_then_learn() -> None:
     found, batch = found_of([1, 2, 3]), events((0, 0), (0, 0), (0, 0))
     ranks = blend.rank_and_learn(found, batch)
     for e in range(3):
-        one = Candidates._make(part[e : e + 1] for part in found)
+        one = Candidates(
+            found.item[e : e + 1],
+            found.n[e : e + 1],
+            found.at[e : e + 1],
+            found.rank[:, e : e + 1],
+            np.ascontiguousarray(found.feature[:, e : e + 1]),
+        )
         z = oracle.score(one, events((0, 0)))[0]
         assert ranks[e] == (z >= z[found.at[e]]).sum()
         oracle.rank_and_learn(one, events((0, 0)))
@@ -131,8 +136,8 @@ def test_it_learns_whom_to_trust() -> None:
     blend = Blend(2, RATE)
     rng = np.random.default_rng(0)
     for _ in range(300):
-        feature = rng.normal(-2, 1, (1, C, 2)).astype(np.float32)
-        at = int(feature[0, :, 0].argmax())
+        feature = rng.normal(-2, 1, (2, 1, C)).astype(np.float32)
+        at = int(feature[0, 0].argmax())
         found = found_of([at])._replace(feature=feature)
         blend.rank_and_learn(found, events((5, 5)))
     weights = copy_of(blend.tables())["weights"][bucket(5, 5)].sum(axis=0)
