@@ -6,10 +6,13 @@ import re
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jobs.causes import last_python_error, one_line, root_cause
+from jobs.children import import_path
 from jobs.config import Config
 from jobs.java import use_java
 from state.errors import HeadwaterError
@@ -227,6 +230,7 @@ def _start_jvm(logs: Path, arguments: str) -> None:
         os.environ[name] = "1"
     _logs.append(logs.absolute())
     os.environ["FLINK_LOG_DIR"] = str(_logs[-1])
+    os.environ["PYTHONPATH"] = import_path()
     os.environ.setdefault("ROOT_LOG_LEVEL", "WARN")
     os.environ.setdefault("JVM_ARGS", arguments)
     os.environ.setdefault("MALLOC_ARENA_MAX", "2")  # glibc keeps 64 MB for each thread that ever allocated
@@ -235,7 +239,8 @@ def _start_jvm(logs: Path, arguments: str) -> None:
     launch = java_gateway.launch_gateway_server_process
 
     def remember(*args: Any) -> Any:
-        _jvm.append(launch(*args))
+        with _working_in(_logs[-1]):
+            _jvm.append(launch(*args))
         return _jvm[-1]
 
     java_gateway.launch_gateway_server_process = remember
@@ -248,6 +253,21 @@ def _start_jvm(logs: Path, arguments: str) -> None:
     # PyFlink makes a pipe of the JVM's standard error and never reads it: when 64 KB lie in it, the job stands still.
     for child in _jvm:
         threading.Thread(target=_drain, args=(child, logs / STDERR), daemon=True).start()
+
+
+@contextmanager
+def _working_in(folder: Path) -> Iterator[None]:
+    """Give what is started now a working directory without Python modules: workers and thread mode import from theirs.
+
+    A crash report of the JVM goes there, too.
+    """
+    here = os.open(".", os.O_RDONLY)  # not by its name: it may have been removed
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.fchdir(here)
+        os.close(here)
 
 
 def jvm_is_gone() -> HeadwaterError:

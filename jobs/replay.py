@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from jobs.children import environment, headwater
 from jobs.config import Config, config_from_flags, load_config
 from jobs.logs import LogSummary, write_canonical
 from jobs.progress import Progress, day, told_at_the_end
@@ -176,18 +177,19 @@ def _vectors(config: Config, out: Path) -> Path:
                 f"there is no vector file {config.vectors.path}; expected one made by headwater encode; "
                 "make it, or leave vectors.path out and the replay makes it"
             )
-        return config.vectors.path
+        return config.vectors.path.absolute()  # Flink works in another folder
     if config.items.path is None:
         raise HeadwaterError("a replay needs items from a file; set items.path, or vectors.path; or give --items F")
     path = out / VECTORS
     # A process of its own: the language model's memory is gone before the job starts.
     columns = config.items.columns
-    command = [sys.executable, "-m", "jobs.cli", "encode", "--items", str(config.items.path), "--out", str(path)]
+    command = headwater("encode", "--items", str(config.items.path), "--out", str(path))
     command += ["--model", config.vectors.model]
     command += [] if columns.item is None else ["--item-column", columns.item]
     command += [] if columns.available_at is None else ["--available-at-column", columns.available_at]
     command += [argument for name in columns.text or () for argument in ("--text-column", name)]
-    if subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=sys.stderr).returncode:
+    done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=sys.stderr, env=environment())
+    if done.returncode:
         raise HeadwaterError("the items could not be encoded, see above; mend that, or name vectors with --vectors F")
     return path
 

@@ -73,7 +73,7 @@ def check_topics(config: Config) -> None:
 
 def _vectors(config: Config, place: Place) -> Path:
     if config.vectors.path is not None:
-        return config.vectors.path
+        return config.vectors.path.absolute()  # Flink works in another folder
     if not place.vectors.exists():
         from jobs.snapshot import freeze_vectors
 

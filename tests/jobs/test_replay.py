@@ -19,6 +19,7 @@ from jobs.progress import Progress, day, told_at_the_end
 from online.report import digest_lists
 from tests.jobs.replay_logs import (
     EXAMPLES,
+    ROWS,
     Log,
     lines_in,
     real_log,
@@ -32,12 +33,6 @@ from tests.jobs.replay_logs import (
 
 ROOT = Path(__file__).parent.parent.parent
 PYTHON = ("--engine", "python")
-ROWS = [
-    {"user": "u1", "item": "a", "ts": "1700000000"},
-    {"user": "u2", "item": "b", "ts": "1700000100"},
-    {"user": "u1", "item": "c", "ts": "1700003700"},
-    {"user": "u2", "item": "a", "ts": "1700010000"},
-]
 
 
 @pytest.fixture
