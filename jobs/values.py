@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import UnionType
@@ -35,11 +36,15 @@ class At(NamedTuple):
         return HeadwaterError(f"{self.key} is {_shown(got)}; expected {expected}; {remedy}")
 
 
-def table(cls: type[T]) -> Read:
+def table(cls: type[T], readers: Mapping[str, Read] | None = None) -> Read:
     """Read a table into the dataclass `cls`.
 
     A field annotated `Annotated[type, read]` is read by `read`; a dataclass is a table inside this one; another field
     by its type alone. The key is the field's name; a duration's key leaves out the unit: `tick_ms` is read from `tick`.
+
+    Args:
+        cls: a dataclass.
+        readers: field -> how it is read, where `cls` itself cannot say.
     """
 
     def read(at: At, got: object) -> T:
@@ -51,7 +56,7 @@ def table(cls: type[T]) -> Read:
             if key not in known:
                 raise unknown_key(at, key, known)
             name, reader = known[key]
-            read[name] = reader(at.below(key), value)
+            read[name] = (readers or {}).get(name, reader)(at.below(key), value)
         return cls(**read)
 
     return read
@@ -137,6 +142,37 @@ def whole(low: int, high: int) -> Read:
         return got
 
     return read
+
+
+def number(low: float, high: float) -> Read:
+    """Read a number of [low, high], whole or not."""
+
+    def read(at: At, got: object) -> float:
+        value = _finite(got)
+        if value is None or not low <= value <= high:
+            raise at.error(got, f"a number from {low:g} to {high:g}")
+        return value
+
+    return read
+
+
+def numbers(low: float, high: float, most: int) -> Read:
+    """Read a list of 1 to `most` numbers of [low, high], no two of which look alike in six digits."""
+
+    def read(at: At, got: object) -> tuple[float, ...]:
+        found = [_finite(each) for each in got] if isinstance(got, list) else []
+        fitting = [value for value in found if value is not None and low <= value <= high]
+        if not 1 <= len(found) <= most or len({f"{value:g}" for value in fitting}) < len(found):
+            raise at.error(got, f"a list, each a number from {low:g} to {high:g}, 1 to {most} of them, all different")
+        return tuple(fitting)
+
+    return read
+
+
+def _finite(got: object) -> float | None:
+    """Return a finite number of TOML as a float, None for anything else."""
+    fits = isinstance(got, int | float) and not isinstance(got, bool) and abs(got) <= sys.float_info.max
+    return float(got) if fits else None  # type: ignore[arg-type]  # a number, as just tested
 
 
 def duration(low: str, high: str) -> Read:

@@ -107,7 +107,7 @@ def test_report_hides_secrets(tmp_path: Path) -> None:
         ("[events]\nlatenes = '1s'", r"unknown key 'latenes' in table \[events\].*did you mean 'lateness'\?"),
         ("[events.columns]\ntimestamp = 'ts'", r"unknown key 'timestamp' in table \[events.columns\].*mean 'time'\?"),
         ("[learning]\nhead_rat = 1", r"unknown key 'head_rat' in table \[learning\].*did you mean 'head_rate'\?"),
-        ("[learning]\nbatch = 1.5", "learning.batch is 1.5; expected a whole number; change it in .*job.toml"),
+        ("[learning]\nbatch = 1.5", "learning.batch is 1.5; expected a whole number from 1 to 512; change it in .*"),
         ("[learning]\nhalf_lives = ['a']", r"learning.half_lives is \['a'\]; expected a list, each a number"),
         ("[learning]\nhead_rate = nan", "learning.head_rate is nan; expected a number"),
         ("[learning]\nseed = true", "learning.seed is True; expected a whole number"),
