@@ -71,6 +71,8 @@ def main(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print(f"\ninterrupted: {out} is not complete; run the replay again", file=sys.stderr)
         raise
+    except BrokenPipeError:  # of standard output; jobs/cli.py knows it
+        raise
     except OSError as error:  # a full disk; what is read has told its own
         raise HeadwaterError(
             f"cannot write {error.filename or out}: {error.strerror}; expected a folder with room; "
