@@ -159,6 +159,13 @@ class Config:
             learning=self.learning,
         )
 
+    def without_topics(self) -> "Config":
+        """Return the configuration as a replay has it, to and from files alone."""
+        tables = ("items", "vectors", "lists", "dead_letters", "metrics")
+        return dataclasses.replace(
+            self, **{name: dataclasses.replace(getattr(self, name), topic="") for name in tables}
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """Return the configuration for a report: plain values, secrets of the broker masked."""
         shown: dict[str, Any] = _plain(dataclasses.asdict(self))
@@ -237,13 +244,15 @@ def _config(tables: dict[str, Any], overrides: Mapping[str, object], at: At) -> 
 
 
 def _nested(tables: dict[str, Any], overrides: Mapping[str, object]) -> dict[str, Any]:
-    """Return the tables with the dotted keys put in their places."""
+    """Return the tables with the dotted keys put in their places; a path takes the place of a topic."""
     for dotted, value in overrides.items():
         *outer, key = dotted.split(".")
         inner = tables
         for name in outer:
             inner = inner.setdefault(name, {})
         inner[key] = value
+        if key == "path":
+            inner.pop("topic", None)
     return tables
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from jobs.times import MAX_MS
 from online.metrics import hits
 
 _TERMINAL_S, _PLAIN_S = 0.2, 10.0  # between two lines
@@ -66,8 +65,10 @@ class Progress:
 
 def day(at_ms: int) -> str:
     """Return an event time to the minute, in UTC; a tick may end after the year 9999, the last that can be told."""
-    since = datetime.timedelta(milliseconds=min(at_ms, MAX_MS))
-    at = datetime.datetime(1970, 1, 1) + since  # noqa: DTZ001  # UTC
+    try:
+        at = datetime.datetime(1970, 1, 1) + datetime.timedelta(milliseconds=at_ms)  # noqa: DTZ001  # UTC
+    except OverflowError:
+        at = datetime.datetime.max  # noqa: DTZ901  # UTC
     return f"{at:%Y-%m-%d %H:%M}"
 
 

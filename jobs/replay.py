@@ -132,7 +132,7 @@ def _config(args: argparse.Namespace) -> Config:
             f"{args.config} reads events from the topic {config.events.topic!r}; a replay reads files; "
             "name a file with --events, or use headwater run"
         )
-    return config
+    return config.without_topics()
 
 
 def _check_inputs(config: Config, out: Path) -> None:
@@ -183,17 +183,22 @@ def _vectors(config: Config, out: Path) -> Path:
     if config.items.path is None:
         raise HeadwaterError("a replay needs items from a file; set items.path, or vectors.path; or give --items F")
     path = out / VECTORS
+    command = _encode(config, config.items.path, path)
     # A process of its own: the language model's memory is gone before the job starts.
-    columns = config.items.columns
-    command = headwater("encode", "--items", str(config.items.path), "--out", str(path))
-    command += ["--model", config.vectors.model]
-    command += [] if columns.item is None else ["--item-column", columns.item]
-    command += [] if columns.available_at is None else ["--available-at-column", columns.available_at]
-    command += [argument for name in columns.text or () for argument in ("--text-column", name)]
     done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=sys.stderr, env=environment())
     if done.returncode:
         raise HeadwaterError("the items could not be encoded, see above; mend that, or name vectors with --vectors F")
     return path
+
+
+def _encode(config: Config, items: Path, vectors: Path) -> list[str]:
+    """Return the command that makes the vectors; each flag holds its value, which may begin with a dash."""
+    columns = config.items.columns
+    flags = {"items": items, "out": vectors, "model": config.vectors.model}
+    named = {"item-column": columns.item, "available-at-column": columns.available_at}
+    flags |= {flag: column for flag, column in named.items() if column is not None}
+    given = [f"--{flag}={value}" for flag, value in flags.items()]
+    return headwater("encode", *given, *(f"--text-column={name}" for name in columns.text or ()))
 
 
 def source_name(replay: Replay) -> str:

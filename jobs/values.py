@@ -196,9 +196,9 @@ def duration_ms(spelled: str) -> int:
 
 
 def texts(at: At, got: object) -> tuple[str, ...]:
-    """Read a list of texts."""
-    if not isinstance(got, list) or not all(isinstance(each, str) for each in got):
-        raise at.error(got, "a list of texts in quotes")
+    """Read a list of texts, at least one; that there is none is said by leaving the key out."""
+    if not isinstance(got, list) or not got or not all(isinstance(each, str) and each for each in got):
+        raise at.error(got, "a list of texts in quotes, at least one", f"correct it in {at.source}, or leave it out")
     return tuple(got)
 
 

@@ -84,6 +84,14 @@ def test_command_line_overrides(tmp_path: Path) -> None:
     assert (config.items.path, config.events.path) == (Path("other.csv"), tmp_path / "log.csv.gz")
 
 
+def test_a_path_on_the_command_line_wins_over_a_topic(tmp_path: Path) -> None:
+    """A live job's configuration serves for a replay of files; written in one file, the two still contradict."""
+    config = load(tmp_path, TOPICS, events__path="log.csv", items__path="items.csv")
+    assert (config.events.path, config.events.topic) == (Path("log.csv"), "")
+    assert (config.items.path, config.items.topic, config.name) == (Path("items.csv"), "", "log")
+    assert (config.events.lateness_ms, config.lists.tick_ms) == (3_600_000, 3_600_000)
+
+
 def test_flags_alone() -> None:
     """Without a file the same configuration comes from three flags."""
     config = config_from_flags("My Log (2).jsonl", "items.csv", "not_in_basket", {"events.lateness": "1d"})
@@ -125,6 +133,8 @@ def test_report_hides_secrets(tmp_path: Path) -> None:
         ("events = 3", r"events is 3; expected a table; write it as \[events\] in"),
         ("[events]\npath = 3", "events.path is 3; expected text in quotes"),
         ("[items.columns]\ntext = 'title'", "items.columns.text is 'title'; expected a list of texts"),
+        ("[items.columns]\ntext = []", r"text is \[\]; expected a list of texts in quotes, at least .* leave it out"),
+        ("[items.columns]\ntext = ['']", r"text is \[''\]; expected a list of texts in quotes, at least one; correct"),
         ("[kafka]\nproperties = 1", "kafka.properties is 1; expected a table of client properties"),
         ("[kafka.properties]\na = [1]", r"kafka.properties.a is \[1\]; expected text, a number, true or false"),
         ("[items]\npath = 'i.csv'", "names no events; expected a file or a topic; set events.path or events.topic"),

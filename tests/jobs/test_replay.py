@@ -1,5 +1,6 @@
 """Laws of `headwater replay`: any log that has a user, an item and a time goes through; a mistake is one clear line."""
 
+import argparse
 import base64
 import gzip
 import io
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from jobs.cli import main
+from jobs.encode import add_arguments
 from jobs.progress import told_at_the_end
 from online.report import digest_lists
 from tests.jobs.replay_logs import (
@@ -239,6 +241,39 @@ def test_a_configuration_and_flags(tmp_path: Path, log: Log) -> None:
     assert replay(["--config", str(job)], tmp_path / "out", *PYTHON, "--tick", "5m")["lists"] == 4
     expected = same(replay(log.arguments, tmp_path / "out", *PYTHON, "--tick", "1d"))
     assert expected == same(replay(["--config", str(job)], tmp_path / "out", *PYTHON))
+
+
+def test_the_live_jobs_configuration(tmp_path: Path, log: Log) -> None:
+    """Files named by flags take the place of its topics, as the error without them says; no topic is left."""
+    live = ["--config", str(EXAMPLES / "live" / "job.toml")]
+
+    report = replay([*live, *log.arguments], tmp_path / "out", *PYTHON)
+
+    assert report["accepted"] == 4
+    assert not [table for table in report["config"].values() if isinstance(table, dict) and table.get("topic")]
+
+
+def test_the_encoder_gets_every_column(
+    tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A name that looks like a flag is a column all the same; so are files and models."""
+    columns = 'item = "-id"\navailable_at = "--from"\ntext = ["-t", "--model", "a b"]\n'
+    job = f'[events]\npath = "log.csv"\n[items]\npath = "-i.csv"\n[items.columns]\n{columns}'
+    (tmp_path / "job.toml").write_text(job, encoding="utf-8")
+    commands: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 2)
+
+    monkeypatch.setattr("jobs.replay.subprocess.run", run)
+    assert main(["replay", "--config", str(tmp_path / "job.toml"), "--out", str(tmp_path / "out"), *PYTHON]) == 2
+    assert "the items could not be encoded" in capsys.readouterr().err
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    read = parser.parse_args(commands[0][commands[0].index("encode") + 1 :])
+    assert ("-id", "--from", ["-t", "--model", "a b"]) == (read.item_column, read.available_at_column, read.text_column)
+    assert (tmp_path / "-i.csv", tmp_path / "out" / "vectors.safetensors") == (read.items, read.out)
 
 
 def test_only_our_files_are_removed(tmp_path: Path, log: Log) -> None:
