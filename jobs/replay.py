@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -13,6 +14,7 @@ import msgspec
 
 from jobs.children import environment, headwater
 from jobs.config import Config, config_from_flags, load_config
+from jobs.flink_env import LOGS
 from jobs.logs import LogSummary, write_canonical
 from jobs.progress import Progress, day, told_at_the_end
 from jobs.versions import versions
@@ -81,9 +83,21 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _replay(config: Config, limit: int | None, engine: Engine, mode: str, out: Path) -> int:
-    """Read, run, report. What an earlier replay left goes once the log and the vectors are known to be good."""
+    """Read, run, report; of the folder for work a replay that fails leaves the logs, which its error names."""
     _check_inputs(config, out)
     _open(out)
+    try:
+        report = _run(config, limit, engine, mode, out)
+    except BaseException:
+        _tidy(out / WORK)
+        raise
+    shutil.rmtree(out / WORK)
+    print(told_at_the_end(report, out))
+    return 0
+
+
+def _run(config: Config, limit: int | None, engine: Engine, mode: str, out: Path) -> dict[str, Any]:
+    """Return the report. What an earlier replay left goes once the log and the vectors are known to be good."""
     log = out / WORK / "events.log"
     summary = write_canonical(config.events, log, limit=limit)
     print(_told(config, summary), file=sys.stderr)
@@ -103,10 +117,7 @@ def _replay(config: Config, limit: int | None, engine: Engine, mode: str, out: P
         "items": len(items.items),
     }
     del items
-    report = _report(config, summary, out, wall_s, about)
-    shutil.rmtree(out / WORK)
-    print(told_at_the_end(report, out))
-    return 0
+    return _report(config, summary, out, wall_s, about)
 
 
 def _config(args: argparse.Namespace) -> Config:
@@ -138,7 +149,7 @@ def _config(args: argparse.Namespace) -> Config:
 def _check_inputs(config: Config, out: Path) -> None:
     """Hold that no input lies where outputs go: it would be removed before it is read."""
     for path in (config.events.path, config.items.path, config.vectors.path):
-        for name in _REMOVED:
+        for name in (*_REMOVED, WORK):
             if path is not None and path.resolve().is_relative_to((out / name).resolve()):
                 raise HeadwaterError(
                     f"{path} is where this replay writes {name}; an input there would be removed; choose another --out"
@@ -165,6 +176,15 @@ def _clear(out: Path, keep: Path) -> None:
         _remove(out / VECTORS)
     for name in (LISTS, DEAD_LETTERS):
         (out / name).mkdir()
+
+
+def _tidy(work: Path) -> None:
+    """Remove the log, which may be large, and what Flink kept; leave its logs."""
+    for path in work.iterdir():
+        if path.name != LOGS:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    with suppress(OSError):  # there are logs
+        work.rmdir()
 
 
 def _remove(path: Path) -> None:

@@ -18,7 +18,9 @@ import pytest
 from jobs.cli import main
 from jobs.encode import add_arguments
 from jobs.progress import told_at_the_end
+from jobs.replay import Replay
 from online.report import digest_lists
+from state.errors import HeadwaterError
 from tests.jobs.replay_logs import (
     EXAMPLES,
     ROWS,
@@ -311,11 +313,31 @@ def test_inputs_are_never_removed(tmp_path: Path, log: Log, capsys: pytest.Captu
     replay(log._replace(vectors=kept).arguments, out, *PYTHON)
     assert kept.exists()
 
-    (out / "recommendations" / "events.csv").write_bytes(log.events.read_bytes())
-    inside = log._replace(events=out / "recommendations" / "events.csv", vectors=kept)
-    assert main(["replay", *inside.arguments, "--out", str(out), *PYTHON]) == 2
-    assert "an input there would be removed; choose another --out" in capsys.readouterr().err
-    assert inside.events.exists()
+    for name in ("recommendations", ".work"):
+        (out / name).mkdir(exist_ok=True)
+        (out / name / "events.csv").write_bytes(log.events.read_bytes())
+        inside = log._replace(events=out / name / "events.csv", vectors=kept)
+        assert main(["replay", *inside.arguments, "--out", str(out), *PYTHON]) == 2
+        assert "an input there would be removed; choose another --out" in capsys.readouterr().err
+        assert inside.events.exists()
+
+
+def test_a_failed_run_leaves_its_logs_alone(tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The copy of the events, as large as they are, goes; what the error names stays."""
+
+    def fail(replay: Replay, _: object) -> None:
+        assert replay.log.exists()
+        (replay.out / ".work" / "checkpoints").mkdir()
+        if logged:
+            (replay.out / ".work" / "logs").mkdir()
+        raise HeadwaterError("no luck")
+
+    monkeypatch.setattr("jobs.python_engine.run_python", fail)
+    out = tmp_path / "out"
+    for logged in (True, False):
+        assert main(["replay", *log.arguments, *PYTHON, "--out", str(out)]) == 2
+        assert [path.name for path in out.glob(".work/*")] == ["logs"] * logged
+        assert (out / ".work").exists() == logged
 
 
 def truncated(log: Log) -> list[str]:

@@ -95,7 +95,9 @@ def test_a_job_that_fails_says_why(tmp_path: Path, oracle: dict[str, Expected], 
     last = done.stderr.splitlines()[-1]
     assert last.startswith("headwater replay: error: the ")
     assert cause in last
-    assert f"the logs are in {tmp_path / 'out' / '.work' / 'logs'}" in last
+    work = tmp_path / "out" / ".work"
+    assert f"the logs are in {work / 'logs'}" in last
+    assert [True, False] == [(work / name).exists() for name in ("logs", "events.log")]
 
 
 @pytest.fixture
