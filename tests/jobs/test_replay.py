@@ -84,7 +84,7 @@ def test_report_has_its_keys(tmp_path: Path, log: Log) -> None:
     report = replay(log.arguments, tmp_path / "out", *PYTHON)
 
     keys = "events accepted duplicates late dead_letters lists lists_sha256 head_sha256 wall_s events_per_s metrics"
-    assert {*keys.split(), "config", "versions"} <= set(report)
+    assert {*keys.split(), "unknown_items", "unknown_item_events", "config", "versions"} <= set(report)
     assert {"headwater", "head", "sequential_rules", "frozen_text"} <= set(report["metrics"])
     for slices in report["metrics"].values():
         assert {"all", "last_80", "last_10_known_user"} == set(slices)
@@ -216,13 +216,37 @@ def test_fewer_items_than_any_limit(tmp_path: Path, log: Log, candidates: str) -
     }
 
 
-def test_items_unknown_to_the_catalogue(tmp_path: Path) -> None:
-    """An event on an item without a vector is accepted and learned from."""
+def test_items_unknown_to_the_catalogue(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An event on an item without a vector is accepted and learned from, and counted."""
     log = Log(write_csv(tmp_path / "log.csv", ROWS), vectors_of(ROWS[:2], tmp_path))
 
     report = replay(log.arguments, tmp_path / "out", *PYTHON)
 
-    assert report["accepted"] == 4
+    assert (4, 1, 1) == (report["accepted"], report["unknown_items"], report["unknown_item_events"])
+    out, err = capsys.readouterr()
+    assert "\n1 events name 1 items that the catalogue lacks, learned without a text\n" in out
+    assert "warning" not in err
+    replay(log._replace(vectors=vectors_of(ROWS, tmp_path)).arguments, tmp_path / "out", *PYTHON)
+    assert "lacks" not in capsys.readouterr().out
+
+
+def test_a_log_of_other_items(tmp_path: Path, log: Log, capsys: pytest.CaptureFixture[str]) -> None:
+    """When most events are on unknown items, a warning before the run shows one of each side; the summary repeats it."""
+    vectors_of([{"item": "Film of " + row["item"]} for row in ROWS], tmp_path)
+    named = [{**row, "item": row["item"] if row["item"] == "c" else "Film of b"} for row in ROWS]
+    half = log._replace(events=write_csv(tmp_path / "half.csv", named[1:3]))
+
+    report = replay(log.arguments, tmp_path / "out", *PYTHON)
+    out, err = capsys.readouterr()
+    replay(half.arguments, tmp_path / "out", *PYTHON)
+
+    assert (3, 4) == (report["unknown_items"], report["unknown_item_events"])
+    assert (
+        "warning: 4 of 4 events name items that the catalogue lacks, such as 'a'; it has items such as 'Film of" in err
+    )
+    assert f"is {log.vectors} made of this log's items, and does events.columns.item name the right column?" in err
+    assert "4 events name 3 items that the catalogue lacks, learned without a text: most of the log, see the w" in out
+    assert "warning" not in capsys.readouterr().err
 
 
 def test_ticks_and_limit(tmp_path: Path, log: Log) -> None:
