@@ -12,6 +12,7 @@ from typing import Annotated, Any, get_args
 from jobs import values
 from jobs.learning import RANGES
 from jobs.values import At, choice, duration, matching, whole
+from models.rows import SUFFIXES, form_of
 from online.settings import Candidates, Learning, Settings
 from state.errors import HeadwaterError
 
@@ -21,7 +22,6 @@ else:
     import tomli as tomllib
 
 FORMATS = ("csv", "jsonl", "parquet")
-_SUFFIX = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
 _SECRET = re.compile(r"password|passphrase|secret|token|credential|jaas|key(?!store\.type|\.serial)", re.IGNORECASE)
 
 
@@ -236,12 +236,6 @@ def config_from_flags(
     return _config(tables, overrides or {}, _COMMAND_LINE)
 
 
-def file_format(file: Path) -> str:
-    """Return the format that a file's name tells, "" when it tells none."""
-    suffixes = [suffix.lower() for suffix in file.suffixes if suffix.lower() != ".gz"]
-    return _SUFFIX.get(suffixes[-1], "") if suffixes else ""
-
-
 def _config(tables: dict[str, Any], overrides: Mapping[str, object], at: At) -> Config:
     # Before the overrides, so that each mistake is told where it stands.
     read: Config = values.table(Config)(at, tables)
@@ -281,11 +275,11 @@ def _complete(config: Config, at: At) -> Config:
     events = config.events
     _check_sources(config, at)
     if events.path and not events.format:
-        form = file_format(events.path)
+        form = form_of(events.path)
         if not form:
             raise HeadwaterError(
                 f"the format of {events.path} is not told by its name; expected a name ending in "
-                f"{', '.join(_SUFFIX)}, or one of these and .gz; set events.format to one of {', '.join(FORMATS)}"
+                f"{', '.join(SUFFIXES)}, or one of these and .gz; set events.format to one of {', '.join(FORMATS)}"
             )
         events = dataclasses.replace(events, format=form)
     files = not events.topic
