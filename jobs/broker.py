@@ -79,8 +79,7 @@ class Broker:
             return False
         require_free(self.port)
         java = find_java(BROKER_OLDEST)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._properties.write_text(self._settings(), encoding="utf-8")
+        self._make_folder()
         command = self._command(str(java.executable))
         environment = child_environment(java)
         self._format(command, environment)
@@ -106,7 +105,8 @@ class Broker:
         stopped = self._signal(signal.SIGTERM, STOP_TIMEOUT_S)
         if stopped is False:
             self._signal(signal.SIGKILL, STOP_TIMEOUT_S)
-        self._pid_file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a stale one ends nobody
+            self._pid_file.unlink()
         return stopped is not None
 
     def kill(self) -> None:
@@ -156,6 +156,17 @@ class Broker:
         }
         fixed = (_HERE / "broker.properties").read_text(encoding="utf-8")
         return "\n".join([fixed, *(f"{key}={value}" for key, value in addresses.items())]) + "\n"
+
+    def _make_folder(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._properties.write_text(self._settings(), encoding="utf-8")
+            (self.folder / "console.log").touch()
+        except OSError as error:
+            raise HeadwaterError(
+                f"cannot keep a broker in {self.folder}: {error.strerror}; expected a folder to write in; "
+                "give another --dir, or set HEADWATER_CACHE to a folder of yours"
+            ) from None
 
     def _command(self, java: str) -> list[str]:
         return [

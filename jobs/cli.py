@@ -1,6 +1,9 @@
 """The `headwater` command: a table of subcommands, each in a module of its own that is imported only when called."""
 
+from __future__ import annotations  # read by any Python, which is then told that it is too old, or too new
+
 import argparse
+import contextlib
 import importlib
 import os
 import sys
@@ -22,9 +25,24 @@ ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return 0, 1 if it found something wrong, 2 for a user's mistake, 130 when interrupted."""
-    argv = sys.argv[1:] if argv is None else argv
+    """Run one command.
+
+    Returns:
+        0; 1 if it found something wrong; 2 for a user's mistake; 130 when interrupted; 141 when nobody reads its output
+        any more, as with `| head`.
+    """
     _require_python()
+    try:
+        try:
+            return _run(sys.argv[1:] if argv is None else argv)
+        finally:
+            sys.stdout.flush()  # here, where it can be told, and not at the exit
+    except BrokenPipeError:
+        _drop_output()
+        return 141  # 128 + SIGPIPE, by which other programs end
+
+
+def _run(argv: Sequence[str]) -> int:
     for name in ONE_THREAD:  # before any command imports numpy: matrix products round by the number of threads
         os.environ[name] = "1"
     parser = argparse.ArgumentParser(
@@ -44,6 +62,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return status
+
+
+def _drop_output() -> None:
+    """Let what is still to be written go nowhere, so that the exit does not fail over it."""
+    with contextlib.suppress(OSError):  # an output that is no file of the system's, as in a test
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())
 
 
 def _require_python() -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any, get_args
 
 from jobs import values
+from jobs.learning import RANGES
 from jobs.values import At, choice, duration, matching, whole
+from models.rows import SUFFIXES, form_of
 from online.settings import Candidates, Learning, Settings
 from state.errors import HeadwaterError
 
@@ -20,8 +22,6 @@ else:
     import tomli as tomllib
 
 FORMATS = ("csv", "jsonl", "parquet")
-_SUFFIX = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
-_BROKERS = r"[^\s,]+:\d{1,5}(,[^\s,]+:\d{1,5})*"
 _SECRET = re.compile(r"password|passphrase|secret|token|credential|jaas|key(?!store\.type|\.serial)", re.IGNORECASE)
 
 
@@ -108,7 +108,7 @@ class Output:
 class Kafka:
     """The broker."""
 
-    bootstrap: Annotated[str, matching(_BROKERS, 'HOST:PORT, several joined by ","')] = "127.0.0.1:9092"
+    bootstrap: Annotated[str, values.brokers] = "127.0.0.1:9092"
     # How long the broker keeps the open transaction of a job that is down; its own limit is 15 min by default.
     transaction_timeout_ms: Annotated[int, duration("1s", "1d")] = 600_000
     # Where a job without a checkpoint begins.
@@ -142,7 +142,7 @@ class Config:
     dead_letters: Output = field(default_factory=Output)
     metrics: Output = field(default_factory=Output)
     kafka: Kafka = field(default_factory=Kafka)
-    learning: Learning = field(default_factory=Learning)
+    learning: Annotated[Learning, values.table(Learning, RANGES)] = field(default_factory=Learning)
     flink: Flink = field(default_factory=Flink)
 
     def settings(self) -> Settings:
@@ -156,6 +156,13 @@ class Config:
             max_bytes=self.events.max_bytes,
             shards=self.flink.shards,
             learning=self.learning,
+        )
+
+    def without_topics(self) -> "Config":
+        """Return the configuration as a replay has it, to and from files alone."""
+        tables = ("items", "vectors", "lists", "dead_letters", "metrics")
+        return dataclasses.replace(
+            self, **{name: dataclasses.replace(getattr(self, name), topic="") for name in tables}
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -174,6 +181,18 @@ DEFAULT_MS = {
     "flink.checkpoint_interval": (2000, 500),
 }
 """Key -> (default for files, default for Kafka)."""
+
+FLAGS = {
+    "events.path": "--events",
+    "items.path": "--items",
+    "vectors.path": "--vectors",
+    "lists.candidates": "--candidates",
+    "lists.tick": "--tick",
+    "flink.mode": "--mode",
+    "flink.parallelism": "--parallelism",
+}
+"""Key -> the flag that sets it on the command line, of every command that has one."""
+_COMMAND_LINE = At("", "the command line", Path(), FLAGS)
 
 
 def load_config(file: str | Path, overrides: Mapping[str, object] | None = None) -> Config:
@@ -214,35 +233,28 @@ def config_from_flags(
         overrides: further values by dotted key; None values are left out.
     """
     tables = {"events": {"path": str(events)}, "items": {"path": str(items)}, "lists": {"candidates": candidates}}
-    return _config(tables, overrides or {}, At("", "the command line", Path()))
-
-
-def file_format(file: Path) -> str:
-    """Return the format that a file's name tells, "" when it tells none."""
-    suffixes = [suffix.lower() for suffix in file.suffixes if suffix.lower() != ".gz"]
-    return _SUFFIX.get(suffixes[-1], "") if suffixes else ""
+    return _config(tables, overrides or {}, _COMMAND_LINE)
 
 
 def _config(tables: dict[str, Any], overrides: Mapping[str, object], at: At) -> Config:
-    read: Config = values.table(Config)(
-        at, tables
-    )  # before the overrides, so that each mistake is told where it stands
+    # Before the overrides, so that each mistake is told where it stands.
+    read: Config = values.table(Config)(at, tables)
     given = {key: value for key, value in overrides.items() if value is not None}
     if given:
-        read = values.table(Config)(
-            at._replace(source="the command line", folder=Path()), _nested(_paths(tables, at), given)
-        )
+        read = values.table(Config)(_COMMAND_LINE, _nested(_paths(tables, at), given))
     return _complete(read, at)
 
 
 def _nested(tables: dict[str, Any], overrides: Mapping[str, object]) -> dict[str, Any]:
-    """Return the tables with the dotted keys put in their places."""
+    """Return the tables with the dotted keys put in their places; a path takes the place of a topic."""
     for dotted, value in overrides.items():
         *outer, key = dotted.split(".")
         inner = tables
         for name in outer:
             inner = inner.setdefault(name, {})
         inner[key] = value
+        if key == "path":
+            inner.pop("topic", None)
     return tables
 
 
@@ -263,11 +275,11 @@ def _complete(config: Config, at: At) -> Config:
     events = config.events
     _check_sources(config, at)
     if events.path and not events.format:
-        form = file_format(events.path)
+        form = form_of(events.path)
         if not form:
             raise HeadwaterError(
                 f"the format of {events.path} is not told by its name; expected a name ending in "
-                f"{', '.join(_SUFFIX)}, or one of these and .gz; set events.format to one of {', '.join(FORMATS)}"
+                f"{', '.join(SUFFIXES)}, or one of these and .gz; set events.format to one of {', '.join(FORMATS)}"
             )
         events = dataclasses.replace(events, format=form)
     files = not events.topic

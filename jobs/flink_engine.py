@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from jobs.flink_env import Job, failed, open_flink, start, told_logs
+from jobs.flink_env import Job, failed, jvm_is_gone, open_flink, start
 from jobs.graph import build
 from jobs.operators import LINES
 from jobs.progress import Progress
@@ -18,7 +18,6 @@ from jobs.replay import DEAD_LETTERS, LISTS, METRICS, WORK, Replay, source_name
 from jobs.sinks import to_files
 from jobs.sources import file_inputs
 from online.report import json_lines
-from state.errors import HeadwaterError
 
 _POLL_S = 0.5
 
@@ -35,9 +34,7 @@ def run_flink(replay: Replay, progress: Progress) -> None:
     except Py4JJavaError as error:
         raise failed("Flink cannot run the job", error) from None
     except (Py4JError, ConnectionError):
-        raise HeadwaterError(
-            f"the JVM that was to run the job is gone: killed, or short of memory? {told_logs()}; start it again"
-        ) from None
+        raise jvm_is_gone() from None
     _merge(replay.out / WORK / METRICS, replay.out / METRICS)
 
 

@@ -6,9 +6,13 @@ import re
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jobs.causes import last_python_error, one_line, root_cause
+from jobs.children import import_path
 from jobs.config import Config
 from jobs.java import use_java
 from state.errors import HeadwaterError
@@ -22,17 +26,13 @@ REPLAY_ARGUMENTS = "-XX:TieredStopAtLevel=1"
 MANAGED_MB, NETWORK_MB = 160, 32  # per slot: RocksDB and window buffers; network buffers (64 in all at least)
 
 MAX_PARALLELISM = 1024  # key groups; fixed, because a savepoint can only be restored with the same number
-RESTARTS, RESTART_DELAY_MS = 3, 500  # of a job inside this process; Flink's default is for ever, without a word
+RESTARTS, RESTART_DELAY_MS = 3, 500  # of a live job inside this process; Flink's default is for ever, without a word
 CHECKPOINT_TIMEOUT_MS = 600_000
 CACHED_STATES = 1_000_000  # entries; in process mode each miss is a round trip of 1 ms to the JVM
 BUNDLE_MS, BUNDLE_RECORDS = 20, 5000  # process mode: how long an operator's output waits, at most
 
 LOGS, CHECKPOINTS = "logs", "checkpoints"
 STDERR = "python.err"  # what the JVM, and in thread mode our operators, write to standard error
-
-_TRACEBACK = "Traceback (most recent call last):"
-_ERROR_LINE = re.compile(r"[A-Za-z_][\w.]*(?::|$)")  # of a Python traceback: not indented, a class and a text
-
 
 _jvm: list["subprocess.Popen[bytes]"] = []  # the one that this process started
 _logs: list[Path] = []  # its folder; not looked up in the environment, which PyFlink rewrites for workers inside us
@@ -83,23 +83,23 @@ class Job:
         Raises:
             HeadwaterError: the JVM is gone, and the job with it.
         """
-        from py4j.protocol import Py4JError  # type: ignore[import-untyped]  # comes with apache-flink
-
         try:
             return bool(self._future.done())
-        except (Py4JError, OSError):
-            raise _jvm_is_gone() from None
+        except (_any_java_error(), OSError):
+            raise jvm_is_gone() from None
 
     def wait(self) -> None:
         """Return when the job has finished.
 
         Raises:
-            HeadwaterError: it failed; the text is its root cause.
+            HeadwaterError: it failed, or the JVM is gone; the text is the root cause.
         """
         try:
             self._future.result()
         except _java_error() as error:
             raise failed("the Flink job failed", error) from None
+        except (_any_java_error(), OSError):
+            raise jvm_is_gone() from None
 
     def cancel(self) -> None:
         """End the job now; what it had not committed is not seen by readers."""
@@ -138,31 +138,18 @@ def start(flink: Flink, name: str) -> Job:
         raise failed("the Flink job cannot start", error) from None
 
 
-def root_cause(exception: Any) -> str:
-    """Return the deepest cause of a Java exception in one line; of a Python traceback inside it, its error."""
-    told = ""
-    while exception is not None:
-        name, text = str(exception.getClass().getSimpleName()), exception.getMessage()
-        told = f"{name}: {text}" if text else told or name
-        exception = exception.getCause()
-    return one_line(told)
-
-
-def one_line(told: str) -> str:
-    """Return the error in the text of an exception: without a traceback, Java's wrapping and line ends."""
-    if _TRACEBACK in told:
-        lines = told.rpartition(_TRACEBACK)[2].splitlines()
-        starts = [number for number, line in enumerate(lines) if _ERROR_LINE.match(line)]
-        if starts:
-            told = " ".join(lines[starts[0] :])
-    told = re.sub(r"^PythonException: <class '([\w.]+)'>", r"\1", told)
-    return " ".join(told.split())
-
-
 def _java_error() -> type[Exception]:
-    from py4j.protocol import Py4JJavaError
+    """Return the type of what was thrown in the JVM."""
+    from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]  # comes with apache-flink
 
     return Py4JJavaError  # type: ignore[no-any-return]
+
+
+def _any_java_error() -> type[Exception]:
+    """Return the type of that and of a JVM that does not answer."""
+    from py4j.protocol import Py4JError
+
+    return Py4JError  # type: ignore[no-any-return]
 
 
 def failed(what: str, error: Any) -> HeadwaterError:
@@ -173,6 +160,21 @@ def failed(what: str, error: Any) -> HeadwaterError:
 def told_logs() -> str:
     """Return where the logs of this process's JVM are, for an error's text."""
     return f"the logs are in {_logs[-1]}"
+
+
+def restart_options(*, live: bool) -> dict[str, str]:
+    """Return whether a failing job is tried again: live, where a broker may be back in a moment; a file stays as it is.
+
+    Each try of a replay would tear down all operators once more, and in process mode Flink can close RocksDB while a
+    worker still asks it for state, which ends the JVM.
+    """
+    if not live:
+        return {"restart-strategy.type": "disable"}
+    return {
+        "restart-strategy.type": "fixed-delay",
+        "restart-strategy.fixed-delay.attempts": str(RESTARTS),
+        "restart-strategy.fixed-delay.delay": f"{RESTART_DELAY_MS} ms",
+    }
 
 
 def _options(config: Config, mode: str, work: Path, restore: Path | None) -> dict[str, str]:
@@ -186,9 +188,7 @@ def _options(config: Config, mode: str, work: Path, restore: Path | None) -> dic
         "taskmanager.memory.managed.size": f"{MANAGED_MB * slots}m",
         "taskmanager.memory.network.min": f"{max(64, NETWORK_MB * slots)}m",
         "taskmanager.memory.network.max": f"{max(64, NETWORK_MB * slots)}m",
-        "restart-strategy.type": "fixed-delay",
-        "restart-strategy.fixed-delay.attempts": str(RESTARTS),
-        "restart-strategy.fixed-delay.delay": f"{RESTART_DELAY_MS} ms",
+        **restart_options(live=live),
         "state.backend.type": "rocksdb",
         "execution.checkpointing.incremental": "true",
         "execution.checkpointing.interval": f"{config.flink.checkpoint_interval_ms} ms",
@@ -230,6 +230,7 @@ def _start_jvm(logs: Path, arguments: str) -> None:
         os.environ[name] = "1"
     _logs.append(logs.absolute())
     os.environ["FLINK_LOG_DIR"] = str(_logs[-1])
+    os.environ["PYTHONPATH"] = import_path()
     os.environ.setdefault("ROOT_LOG_LEVEL", "WARN")
     os.environ.setdefault("JVM_ARGS", arguments)
     os.environ.setdefault("MALLOC_ARENA_MAX", "2")  # glibc keeps 64 MB for each thread that ever allocated
@@ -238,7 +239,8 @@ def _start_jvm(logs: Path, arguments: str) -> None:
     launch = java_gateway.launch_gateway_server_process
 
     def remember(*args: Any) -> Any:
-        _jvm.append(launch(*args))
+        with _working_in(_logs[-1]):
+            _jvm.append(launch(*args))
         return _jvm[-1]
 
     java_gateway.launch_gateway_server_process = remember
@@ -253,17 +255,31 @@ def _start_jvm(logs: Path, arguments: str) -> None:
         threading.Thread(target=_drain, args=(child, logs / STDERR), daemon=True).start()
 
 
-def _jvm_is_gone() -> HeadwaterError:
-    """Return what to tell when the JVM does not answer."""
+@contextmanager
+def _working_in(folder: Path) -> Iterator[None]:
+    """Give what is started now a working directory without Python modules: workers and thread mode import from theirs.
+
+    A crash report of the JVM goes there, too.
+    """
+    here = os.open(".", os.O_RDONLY)  # not by its name: it may have been removed
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.fchdir(here)
+        os.close(here)
+
+
+def jvm_is_gone() -> HeadwaterError:
+    """Return what to tell when the JVM does not answer: how it ended, and the error of ours before that, if any."""
     logging.disable(logging.CRITICAL)  # py4j would log a traceback for each Java object that is forgotten from now on
     try:
         status = f"exit status {_jvm[-1].wait(5)}"  # it takes a while to give back its memory
     except (IndexError, subprocess.TimeoutExpired):
         status = "it does not answer"
-    return HeadwaterError(
-        f"the JVM that ran the job is gone ({status}; -9 is what a system does that is short of memory); "
-        f"{told_logs()}; start it again"
-    )
+    cause = last_python_error(_logs[-1]) if _logs else ""
+    why = f"; before that: {cause}" if cause else "; -9 is what a system does that is short of memory"
+    return HeadwaterError(f"the JVM that ran the job is gone ({status}{why}); {told_logs()}; start it again")
 
 
 def _is_worth_telling(record: logging.LogRecord) -> bool:

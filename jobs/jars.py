@@ -66,7 +66,7 @@ def broker_classpath() -> list[Path]:
 
 def cache_dir() -> Path:
     """Return the folder of the jars: ${HEADWATER_CACHE:-~/.cache/headwater}/jars."""
-    return Path(os.environ.get("HEADWATER_CACHE") or "~/.cache/headwater").expanduser() / "jars"
+    return Path(os.environ.get("HEADWATER_CACHE") or "~/.cache/headwater").expanduser().absolute() / "jars"
 
 
 @functools.cache

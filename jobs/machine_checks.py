@@ -87,6 +87,24 @@ def check_jars() -> Findings:
             yield Finding("ok", name, f"{len(jars.fetch(group))} verified in {jars.cache_dir()}")
 
 
+def check_cache() -> Findings:
+    """Jars, vectors and the development broker can be kept where they are."""
+    folder = jars.cache_dir().parent
+    there = _existing(folder)
+    try:
+        with tempfile.TemporaryDirectory(dir=there):  # tried, because rights alone do not tell it
+            pass
+    except OSError as error:
+        yield Finding(
+            "fail",
+            "cache",
+            f"{folder} cannot be written in ({there}: {error.strerror}); expected a folder for jars and vectors",
+            "set HEADWATER_CACHE to a folder of yours",
+        )
+    else:
+        yield Finding("ok", "cache", f"{folder}{'' if there == folder else ', made when it is needed'}")
+
+
 def check_disk() -> Findings:
     """There is room where outputs, temporary files and jars go."""
     seen = set()
@@ -163,4 +181,6 @@ def _existing(folder: Path) -> Path:
     return folder if folder.exists() else _existing(folder.parent)
 
 
-MACHINE_CHECKS = (check_python, check_java, check_flink, check_jars, check_disk, check_memory, check_broker_port)
+MACHINE_CHECKS = (
+    check_python, check_java, check_flink, check_cache, check_jars, check_disk, check_memory, check_broker_port,
+)  # fmt: skip

@@ -72,7 +72,7 @@ def open_place(config: Config, mode: str, *, fresh: bool, keep: bool = True) -> 
             "stop that one, or give this job its own name and flink.checkpoints"
         ) from None
     about = folder / ABOUT
-    kept = json.loads(about.read_text()) if about.exists() else {}
+    kept = _read_about(about)
     if kept.get("name") not in (None, config.name):
         raise HeadwaterError(
             f"{folder} holds the state of the job {kept['name']}; this one is {config.name}; "
@@ -89,9 +89,37 @@ def open_place(config: Config, mode: str, *, fresh: bool, keep: bool = True) -> 
             f"the state in {folder} was kept in {kept['mode']} mode; this run is in {mode} mode, which Flink stores in "
             f"another format; run with --mode {kept['mode']}, or start anew with --fresh"
         )
-    about.write_text(json.dumps({"name": config.name, "mode": mode}) + "\n")
+    _write_about(about, {"name": config.name, "mode": mode})
     _clear_older(folder, restore)
     return Place(folder, restore, lock)
+
+
+def _read_about(about: Path) -> dict[str, str]:
+    """Return whose state a folder holds, nothing where it holds none yet."""
+    try:
+        text = about.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        text = str(error)
+    try:
+        kept = json.loads(text)
+    except ValueError:
+        kept = None
+    if not isinstance(kept, dict) or not all(isinstance(kept.get(key), str) for key in ("name", "mode")):
+        raise HeadwaterError(
+            f"{about} is damaged: it holds {text[:80]!r}; expected a job's name and mode, as in "
+            f'{{"name": "live", "mode": "thread"}}; write that if you know which run kept its state here, or set '
+            "another flink.checkpoints"
+        )
+    return kept
+
+
+def _write_about(about: Path, kept: dict[str, str]) -> None:
+    """Write it whole or not at all: a cut one would say nothing of the state beside it."""
+    temporary = about.with_name(f"{about.name}.new")
+    temporary.write_text(json.dumps(kept) + "\n", encoding="utf-8")
+    os.replace(temporary, about)
 
 
 def newest_state(folder: Path) -> Path | None:

@@ -6,14 +6,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from jobs.children import environment, headwater
 from jobs.config import Config, config_from_flags, load_config
+from jobs.flink_env import LOGS
 from jobs.logs import LogSummary, write_canonical
 from jobs.progress import Progress, day, told_at_the_end
+from jobs.unknown_items import count_unknown
 from jobs.versions import versions
 from models.vectors import read_vectors
 from online.metrics import collect
@@ -70,6 +74,8 @@ def main(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print(f"\ninterrupted: {out} is not complete; run the replay again", file=sys.stderr)
         raise
+    except BrokenPipeError:  # of standard output; jobs/cli.py knows it
+        raise
     except OSError as error:  # a full disk; what is read has told its own
         raise HeadwaterError(
             f"cannot write {error.filename or out}: {error.strerror}; expected a folder with room; "
@@ -78,15 +84,30 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _replay(config: Config, limit: int | None, engine: Engine, mode: str, out: Path) -> int:
-    """Read, run, report. What an earlier replay left goes once the log and the vectors are known to be good."""
+    """Read, run, report; of the folder for work a replay that fails leaves the logs, which its error names."""
     _check_inputs(config, out)
     _open(out)
+    try:
+        report = _run(config, limit, engine, mode, out)
+    except BaseException:
+        _tidy(out / WORK)
+        raise
+    shutil.rmtree(out / WORK)
+    print(told_at_the_end(report, out))
+    return 0
+
+
+def _run(config: Config, limit: int | None, engine: Engine, mode: str, out: Path) -> dict[str, Any]:
+    """Return the report. What an earlier replay left goes once the log and the vectors are known to be good."""
     log = out / WORK / "events.log"
     summary = write_canonical(config.events, log, limit=limit)
     print(_told(config, summary), file=sys.stderr)
     vectors = _vectors(config, out)
     items = read_vectors(vectors)  # here, where a damaged file is one line, and not in the engine
     print(f"{vectors.name}: {len(items.items):,} items, vectors of {items.model_id}", file=sys.stderr)
+    unknown = count_unknown(log, items.items)
+    if unknown.most:
+        print(unknown.warning(next(iter(items.items), ""), _advice(config)), file=sys.stderr)
     _clear(out, keep=vectors)
     progress = Progress(summary.records - summary.flags.get(LATE, 0))
     start = time.monotonic()
@@ -98,12 +119,18 @@ def _replay(config: Config, limit: int | None, engine: Engine, mode: str, out: P
         "mode": mode,
         "parallelism": config.flink.parallelism if mode else 1,
         "items": len(items.items),
+        "unknown_items": unknown.items,
+        "unknown_item_events": unknown.events,
     }
     del items
-    report = _report(config, summary, out, wall_s, about)
-    shutil.rmtree(out / WORK)
-    print(told_at_the_end(report, out))
-    return 0
+    return _report(config, summary, out, wall_s, about)
+
+
+def _advice(config: Config) -> str:
+    """Return what to look at when log and catalogue do not speak of the same items."""
+    if config.vectors.path is not None:
+        return f"is {config.vectors.path} made of this log's items, and does events.columns.item name the right column?"
+    return "does items.columns.item name the right column, and events.columns.item?"
 
 
 def _config(args: argparse.Namespace) -> Config:
@@ -129,13 +156,13 @@ def _config(args: argparse.Namespace) -> Config:
             f"{args.config} reads events from the topic {config.events.topic!r}; a replay reads files; "
             "name a file with --events, or use headwater run"
         )
-    return config
+    return config.without_topics()
 
 
 def _check_inputs(config: Config, out: Path) -> None:
     """Hold that no input lies where outputs go: it would be removed before it is read."""
     for path in (config.events.path, config.items.path, config.vectors.path):
-        for name in _REMOVED:
+        for name in (*_REMOVED, WORK):
             if path is not None and path.resolve().is_relative_to((out / name).resolve()):
                 raise HeadwaterError(
                     f"{path} is where this replay writes {name}; an input there would be removed; choose another --out"
@@ -164,6 +191,15 @@ def _clear(out: Path, keep: Path) -> None:
         (out / name).mkdir()
 
 
+def _tidy(work: Path) -> None:
+    """Remove the log, which may be large, and what Flink kept; leave its logs."""
+    for path in work.iterdir():
+        if path.name != LOGS:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    with suppress(OSError):  # there are logs
+        work.rmdir()
+
+
 def _remove(path: Path) -> None:
     shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
 
@@ -176,20 +212,26 @@ def _vectors(config: Config, out: Path) -> Path:
                 f"there is no vector file {config.vectors.path}; expected one made by headwater encode; "
                 "make it, or leave vectors.path out and the replay makes it"
             )
-        return config.vectors.path
+        return config.vectors.path.absolute()  # Flink works in another folder
     if config.items.path is None:
         raise HeadwaterError("a replay needs items from a file; set items.path, or vectors.path; or give --items F")
     path = out / VECTORS
+    command = _encode(config, config.items.path, path)
     # A process of its own: the language model's memory is gone before the job starts.
-    columns = config.items.columns
-    command = [sys.executable, "-m", "jobs.cli", "encode", "--items", str(config.items.path), "--out", str(path)]
-    command += ["--model", config.vectors.model]
-    command += [] if columns.item is None else ["--item-column", columns.item]
-    command += [] if columns.available_at is None else ["--available-at-column", columns.available_at]
-    command += [argument for name in columns.text or () for argument in ("--text-column", name)]
-    if subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=sys.stderr).returncode:
+    done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=sys.stderr, env=environment())
+    if done.returncode:
         raise HeadwaterError("the items could not be encoded, see above; mend that, or name vectors with --vectors F")
     return path
+
+
+def _encode(config: Config, items: Path, vectors: Path) -> list[str]:
+    """Return the command that makes the vectors; each flag holds its value, which may begin with a dash."""
+    columns = config.items.columns
+    flags = {"items": items, "out": vectors, "model": config.vectors.model}
+    named = {"item-column": columns.item, "available-at-column": columns.available_at}
+    flags |= {flag: column for flag, column in named.items() if column is not None}
+    given = [f"--{flag}={value}" for flag, value in flags.items()]
+    return headwater("encode", *given, *(f"--text-column={name}" for name in columns.text or ()))
 
 
 def source_name(replay: Replay) -> str:

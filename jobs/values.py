@@ -1,20 +1,22 @@
 """Reads one value of a configuration: its type, its range, its unit; every error says what to write instead."""
 
 import dataclasses
-import difflib
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from state.errors import HeadwaterError
+from state.nearest import nearest
 
 T = TypeVar("T")
 Read = Callable[["At", object], Any]
 
 _UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"(\d{1,12})(ms|s|m|h|d)")
+_HOST, _PORT = re.compile(r"[^\s,]+"), re.compile(r"[0-9]{1,5}")
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")  # Kafka's own rule
 
 
@@ -24,6 +26,7 @@ class At(NamedTuple):
     key: str  # with its tables: "events.columns.time"
     source: str  # the file, or "the command line"
     folder: Path  # that relative paths start from
+    flags: Mapping[str, str] = {}  # of the command line: key -> the flag that sets it
 
     def below(self, key: str) -> "At":
         """Return the place of `key` inside this one."""
@@ -31,15 +34,20 @@ class At(NamedTuple):
 
     def error(self, got: object, expected: str, remedy: str = "") -> HeadwaterError:
         """Make the error: what is wrong, what came, what was expected, what to do."""
-        remedy = remedy or f"change it in {self.source}"
-        return HeadwaterError(f"{self.key} is {_shown(got)}; expected {expected}; {remedy}")
+        flag = self.flags.get(self.key)
+        remedy = remedy or (f"give another {flag}" if flag else f"change it in {self.source}")
+        return HeadwaterError(f"{flag or self.key} is {_shown(got)}; expected {expected}; {remedy}")
 
 
-def table(cls: type[T]) -> Read:
+def table(cls: type[T], readers: Mapping[str, Read] | None = None) -> Read:
     """Read a table into the dataclass `cls`.
 
     A field annotated `Annotated[type, read]` is read by `read`; a dataclass is a table inside this one; another field
     by its type alone. The key is the field's name; a duration's key leaves out the unit: `tick_ms` is read from `tick`.
+
+    Args:
+        cls: a dataclass.
+        readers: field -> how it is read, where `cls` itself cannot say.
     """
 
     def read(at: At, got: object) -> T:
@@ -51,7 +59,7 @@ def table(cls: type[T]) -> Read:
             if key not in known:
                 raise unknown_key(at, key, known)
             name, reader = known[key]
-            read[name] = reader(at.below(key), value)
+            read[name] = (readers or {}).get(name, reader)(at.below(key), value)
         return cls(**read)
 
     return read
@@ -78,13 +86,6 @@ def unknown_key(at: At, key: str, known: Iterable[str]) -> HeadwaterError:
     return HeadwaterError(f"unknown key {key!r} in {where} of {at.source}; known are {', '.join(known)}; {advice}")
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return the known word most like `word`, or "" when none is."""
-    lower = {name.lower(): name for name in known}
-    found = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.5)
-    return lower[found[0]] if found else ""
-
-
 def text(at: At, got: object) -> str:
     """Read text."""
     if not isinstance(got, str):
@@ -102,6 +103,15 @@ def matching(pattern: str, expected: str) -> Read:
         return str(got)
 
     return read
+
+
+def brokers(at: At, got: object) -> str:
+    """Read the addresses of one or more brokers."""
+    for address in text(at, got).split(","):
+        host, _, port = address.rpartition(":")
+        if not _HOST.fullmatch(host) or not _PORT.fullmatch(port) or not 1 <= int(port) <= 65_535:
+            raise at.error(got, 'HOST:PORT, several joined by ",", each port from 1 to 65535')
+    return str(got)
 
 
 def topic(at: At, got: object) -> str:
@@ -139,6 +149,37 @@ def whole(low: int, high: int) -> Read:
     return read
 
 
+def number(low: float, high: float) -> Read:
+    """Read a number of [low, high], whole or not."""
+
+    def read(at: At, got: object) -> float:
+        value = _finite(got)
+        if value is None or not low <= value <= high:
+            raise at.error(got, f"a number from {low:g} to {high:g}")
+        return value
+
+    return read
+
+
+def numbers(low: float, high: float, most: int) -> Read:
+    """Read a list of 1 to `most` numbers of [low, high], no two of which look alike in six digits."""
+
+    def read(at: At, got: object) -> tuple[float, ...]:
+        found = [_finite(each) for each in got] if isinstance(got, list) else []
+        fitting = [value for value in found if value is not None and low <= value <= high]
+        if not 1 <= len(found) <= most or len({f"{value:g}" for value in fitting}) < len(found):
+            raise at.error(got, f"a list, each a number from {low:g} to {high:g}, 1 to {most} of them, all different")
+        return tuple(fitting)
+
+    return read
+
+
+def _finite(got: object) -> float | None:
+    """Return a finite number of TOML as a float, None for anything else."""
+    fits = isinstance(got, int | float) and not isinstance(got, bool) and abs(got) <= sys.float_info.max
+    return float(got) if fits else None  # type: ignore[arg-type]  # a number, as just tested
+
+
 def duration(low: str, high: str) -> Read:
     """Read a duration such as "200ms" into milliseconds, no shorter than `low` and no longer than `high`."""
     low_ms, high_ms = duration_ms(low), duration_ms(high)
@@ -146,7 +187,8 @@ def duration(low: str, high: str) -> Read:
     def read(at: At, got: object) -> int:
         ms = duration_ms(got) if isinstance(got, str) else -1
         if not low_ms <= ms <= high_ms:
-            raise at.error(got, f'a duration from "{low}" to "{high}", a whole number and ms, s, m, h or d, in quotes')
+            quoted = "" if at.key in at.flags else ", in quotes"
+            raise at.error(got, f'a duration from "{low}" to "{high}", a whole number and ms, s, m, h or d{quoted}')
         return ms
 
     read.is_duration = True  # type: ignore[attr-defined]  # see `table`
@@ -160,9 +202,9 @@ def duration_ms(spelled: str) -> int:
 
 
 def texts(at: At, got: object) -> tuple[str, ...]:
-    """Read a list of texts."""
-    if not isinstance(got, list) or not all(isinstance(each, str) for each in got):
-        raise at.error(got, "a list of texts in quotes")
+    """Read a list of texts, at least one; that there is none is said by leaving the key out."""
+    if not isinstance(got, list) or not got or not all(isinstance(each, str) and each for each in got):
+        raise at.error(got, "a list of texts in quotes, at least one", f"correct it in {at.source}, or leave it out")
     return tuple(got)
 
 

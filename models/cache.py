@@ -1,5 +1,6 @@
-"""Vectors already made, on disk by (model id with its revision, text hash): a second run embeds nothing."""
+"""Vectors already made, on disk by (model id with its revision, precision, text hash): a second run embeds nothing."""
 
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,9 +12,10 @@ from numpy.typing import NDArray
 
 from state.errors import HeadwaterError
 
-LOCK_WAIT_S = 5.0  # the lock of a killed process is free at once; of one that is closing, soon
+LOCK_WAIT_S = 600.0  # two replays that start at once both go through: the second finds what the first has made
+TELL_S = 5.0  # of waiting, until it is told; the lock of a killed process is free at once, of one that is closing, soon
 _WRITE_BUFFER_BYTES = 16 << 20
-_LAYOUT = b"1"  # first byte of each key; a new layout leaves the old entries unread
+_LAYOUT = b"2"  # first byte of each key; a new layout leaves the old entries unread
 
 
 class VectorCache:
@@ -23,10 +25,10 @@ class VectorCache:
     """
 
     def __init__(self, folder: Path, *, lock_wait_s: float = LOCK_WAIT_S) -> None:
-        """Open or make the folder.
+        """Open or make the folder; wait while another process has it open, with a line on stderr after 5 s.
 
         Raises:
-            HeadwaterError: another process has it open, or it is no cache of ours, or it is damaged.
+            HeadwaterError: another process kept it open all that time, or it is no cache of ours, or it is damaged.
         """
         from rocksdict import Options, Rdict
 
@@ -35,7 +37,7 @@ class VectorCache:
         options.set_keep_log_file_num(1)
         options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
         self.folder = folder
-        deadline = time.monotonic() + lock_wait_s
+        waiting = _Waiting(folder, lock_wait_s)
         while True:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -49,30 +51,31 @@ class VectorCache:
             except Exception as error:  # rocksdict raises this class itself
                 if "/LOCK:" not in str(error):  # as RocksDB names its lock file
                     raise self._damaged(error) from None
-                if time.monotonic() >= deadline:
-                    raise HeadwaterError(
-                        f"the cache {folder} is in use by another process; expected to be alone; "
-                        "wait until that one ends, or name another folder with --cache"
-                    ) from None
-                time.sleep(0.1)
+                waiting.go_on()
 
-    def get(self, model_id: str, hashes: Sequence[str]) -> list[NDArray[np.float32] | None]:
-        """Return the vectors of texts by their SHA-256 hex; None for those not stored."""
+    def get(self, model_id: str, precision: str, hashes: Sequence[str]) -> list[NDArray[np.float32] | None]:
+        """Return the vectors of texts by their SHA-256 hex; None for those not stored.
+
+        Args:
+            model_id: of the encoder.
+            precision: that it computes with: half precision rounds otherwise, so the two never meet in one catalogue.
+            hashes: of the texts.
+        """
         if not hashes:
             return []
         try:
-            found = self._db.get([_key(model_id, sha256) for sha256 in hashes])
+            found = self._db.get([_key(model_id, precision, sha256) for sha256 in hashes])
         except Exception as error:  # rocksdict raises this class itself
             raise self._damaged(error) from None
         return [None if raw is None else np.frombuffer(raw, "<f4").astype(np.float32) for raw in found]
 
-    def put(self, model_id: str, hashes: Sequence[str], vectors: NDArray[np.float32]) -> None:
+    def put(self, model_id: str, precision: str, hashes: Sequence[str], vectors: NDArray[np.float32]) -> None:
         """Store vectors, shape (len(hashes), d): all or none of them."""
         from rocksdict import WriteBatch
 
         batch = WriteBatch(raw_mode=True)
         for sha256, vector in zip(hashes, vectors, strict=True):
-            batch[_key(model_id, sha256)] = np.ascontiguousarray(vector, "<f4").tobytes()
+            batch[_key(model_id, precision, sha256)] = np.ascontiguousarray(vector, "<f4").tobytes()
         try:
             self._db.write(batch)
         except Exception as error:  # rocksdict raises this class itself
@@ -97,5 +100,34 @@ class VectorCache:
         )
 
 
-def _key(model_id: str, sha256: str) -> bytes:
-    return _LAYOUT + model_id.encode() + b"\0" + bytes.fromhex(sha256)
+class _Waiting:
+    """Waits for the lock, tells once that it does, and gives up in the end."""
+
+    def __init__(self, folder: Path, most_s: float) -> None:
+        self._folder = folder
+        self._most_s = most_s
+        self._start_s = time.monotonic()
+        self._told = False
+
+    def go_on(self) -> None:
+        """Wait a moment."""
+        waited_s = time.monotonic() - self._start_s
+        remedy = "name another folder with --cache or HEADWATER_CACHE, or do without with --no-cache"
+        if waited_s >= self._most_s:
+            raise HeadwaterError(
+                f"the cache {self._folder} is in use by another process, for {waited_s:.0f} s now; expected to be "
+                f"alone; wait until that one ends; or {remedy}"
+            ) from None
+        if waited_s >= TELL_S and not self._told:
+            print(
+                f"headwater encode: waiting, for {self._most_s:.0f} s at most, until another process has done with the "
+                f"cache {self._folder}; or {remedy}",
+                file=sys.stderr,
+                flush=True,
+            )
+            self._told = True
+        time.sleep(0.1)
+
+
+def _key(model_id: str, precision: str, sha256: str) -> bytes:
+    return _LAYOUT + f"{model_id}\0{precision}\0".encode() + bytes.fromhex(sha256)

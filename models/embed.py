@@ -56,14 +56,14 @@ def embed(
         first_item[item.text] = item.item
     texts = sorted(filter(None, first_item), key=lambda text: (-len(text), text))  # alike lengths meet in a window
     hashes = [text_sha256(text) for text in texts]
-    known = dict(zip(texts, cache.get(encoder.model_id, hashes), strict=True)) if cache else {}
+    known = dict(zip(texts, cache.get(encoder.model_id, encoder.precision, hashes), strict=True)) if cache else {}
     vectors = {text: vector for text, vector in known.items() if vector is not None}
     missing = [text for text in texts if text not in vectors]
     for window in _windows(missing, progress):
         made = encoder.encode(window)
         _require_usable(made, window, first_item, encoder)
         if cache:
-            cache.put(encoder.model_id, [text_sha256(text) for text in window], made)
+            cache.put(encoder.model_id, encoder.precision, [text_sha256(text) for text in window], made)
         vectors.update(zip(window, made, strict=True))
     dim = len(next(iter(vectors.values()))) if vectors else encoder.dim
     out = np.empty((len(items), dim), np.float32)

@@ -1,11 +1,14 @@
 """The frozen text encoder: its contract, and the sentence-transformers model that follows it."""
 
+import ctypes
 import hashlib
 import math
 import os
+import sys
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,6 +29,11 @@ class Encoder(Protocol):
     @property
     def model_id(self) -> str:
         """Name and revision, stored beside every vector; vectors of two ids never meet."""
+        ...
+
+    @property
+    def precision(self) -> str:
+        """What it computes with, as in "float32"; vectors of two precisions differ in their last bits."""
         ...
 
     @property
@@ -84,6 +92,11 @@ class TextEncoder:
         return self._files.model_id
 
     @property
+    def precision(self) -> str:
+        """Half precision on CUDA, float32 on the CPU; loads nothing."""
+        return "float16" if self._device().startswith("cuda") else "float32"
+
+    @property
     def dim(self) -> int:
         """Length of a vector; loads the model."""
         model = self._model()
@@ -140,12 +153,11 @@ class TextEncoder:
     def _load(self) -> Any:
         # The files are here: either the model is local or `find_model` has fetched it. Nothing asks a hub from now on.
         os.environ["HF_HUB_OFFLINE"] = "1"
-        import torch
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging as transformers_logging
 
         transformers_logging.disable_progress_bar()  # of reading 100 tensors, in 50 ms
-        device = self._wanted or ("cuda" if torch.cuda.is_available() else "cpu")
+        device = self._device()
         try:
             model = SentenceTransformer(
                 str(self._files.folder),
@@ -161,7 +173,24 @@ class TextEncoder:
                 "check that the folder is complete"
             ) from error
         model.eval()
-        return model.half() if device.startswith("cuda") else model.float()
+        return model.half() if self.precision == "float16" else model.float()
+
+    def _device(self) -> str:
+        if self._wanted is None:
+            self._wanted = "cuda" if _has_cuda() else "cpu"
+        return self._wanted
+
+
+def _has_cuda() -> bool:
+    """Ask torch, but not where there is no driver: it takes seconds to import, also where the cache has everything."""
+    if sys.platform == "linux" and not Path("/dev/kfd").exists():  # of AMD, which torch calls CUDA too
+        try:
+            ctypes.CDLL("libcuda.so.1")
+        except OSError:
+            return False
+    import torch
+
+    return bool(torch.cuda.is_available())
 
 
 def _tokens(on_cuda: bool) -> int:

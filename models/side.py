@@ -6,13 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from models.cache import VectorCache
 from models.embed import BadVectorError, embed
 from models.encoder import Encoder
 from models.items import Item, Retired, Unreadable, read_record
-from models.side_kafka import Arrived, ItemsIn, VectorsOut, require_topics
+from models.side_kafka import Arrived, ItemsIn, Leaving, RecordsOut, require_topics
 from models.vectors import VectorRecord, encode_record, text_sha256
 
 HEALTH_S = 10.0
@@ -33,6 +33,13 @@ class Route:
     properties: Mapping[str, Any] = field(default_factory=dict)  # further settings of librdkafka, such as security
 
 
+class DeadLetters(NamedTuple):
+    """Where item records go that lead to no vector."""
+
+    topic: str
+    message: Callable[[Arrived, str], tuple[bytes, bytes]]  # of a record and its reason code: key and value
+
+
 @dataclass
 class Counts:
     """What happened since the start. A record that is read again after a crash is counted again."""
@@ -42,7 +49,7 @@ class Counts:
     cached: int = 0
     without_text: int = 0
     retired: int = 0
-    bad: int = 0
+    bad: int = 0  # records that led to no vector
     lag: int | None = None  # records on the items topic that are not committed; None: not known
     last_error: str = ""
 
@@ -53,28 +60,37 @@ def run(
     cache: VectorCache | None,
     stop: threading.Event,
     *,
+    dead_letters: DeadLetters | None = None,
     log: TextIO | None = None,
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
 ) -> Counts:
     """Turn items into vectors until `stop` is set.
 
-    A batch of items is read, embedded and produced; when the broker has confirmed every vector, the items' offsets are
-    committed. Killed at any point, it does the batch again: a vector is keyed by its item, so that is harmless.
+    A batch of items is read, embedded and produced; when the broker has confirmed every vector and dead letter, the
+    items' offsets are committed. Killed at any point, it does the batch again: a vector is keyed by its item, a dead
+    letter by its record's place, so that is harmless.
 
     Args:
         route: broker, topics and consumer group.
         encoder: the model.
         cache: of the model's vectors, for what is read again.
         stop: may be set by a signal handler.
+        dead_letters: where records go that cannot be read; None: they are only told in the log.
         log: where the health line goes every 10 s; None: stderr.
         now_ms: wall clock for the time of a vector.
 
     Raises:
         HeadwaterError: at the start the broker does not answer, or a topic is missing.
     """
-    require_topics(route.bootstrap, [route.items_topic, route.vectors_topic], route.properties)
-    side = _Side(route, encoder, cache, stop, log or sys.stderr, now_ms)
+    topics = [route.items_topic, route.vectors_topic, *([dead_letters.topic] if dead_letters else [])]
+    require_topics(route.bootstrap, topics, route.properties)
+    side = _Side(route, encoder, cache, stop, dead_letters, log or sys.stderr, now_ms)
     side.say(f"ready: {encoder.model_id}, {encoder.dim} dimensions, {route.items_topic} -> {route.vectors_topic}")
+    if dead_letters is None:
+        side.say(
+            "no topic of dead letters is named: a record that cannot be read is told here and then gone; "
+            "name one with --dead-letters, or in job.toml"
+        )
     side.loop()
     return side.counts
 
@@ -88,6 +104,7 @@ class _Side:
         encoder: Encoder,
         cache: VectorCache | None,
         stop: threading.Event,
+        dead_letters: DeadLetters | None,
         log: TextIO,
         now_ms: Callable[[], int],
     ) -> None:
@@ -95,11 +112,12 @@ class _Side:
         self._encoder = encoder
         self._cache = cache
         self._stop = stop
+        self._dead_letters = dead_letters
         self._log = log
         self._now_ms = now_ms
         self._route = route
         self._in = ItemsIn(route.bootstrap, route.items_topic, route.group, route.properties)
-        self._out = VectorsOut(route.bootstrap, route.vectors_topic, route.properties)
+        self._out = RecordsOut(route.bootstrap, route.properties)
         self._next_health_s = time.monotonic() + HEALTH_S
 
     def say(self, text: str) -> None:
@@ -125,22 +143,22 @@ class _Side:
                 return
         self._in.commit(batch)
 
-    def _records(self, batch: list[Arrived]) -> list[tuple[bytes, bytes | None]]:
-        """Return (key, value) for the vectors topic, in the order of the items topic."""
+    def _records(self, batch: list[Arrived]) -> list[Leaving]:
+        """Return what a batch leads to, in the order of the items topic: vectors, and dead letters for the rest."""
         read = [(arrived, read_record(arrived.key, arrived.value)) for arrived in batch]
         items = [found for _, found in read if isinstance(found, Item)]
         vectors, refused = self._embed(items)
-        records: list[tuple[bytes, bytes | None]] = []
+        records: list[Leaving] = []
         for arrived, found in read:
             if isinstance(found, Unreadable):
-                self._bad(arrived, found.reason)
+                records += self._bad(arrived, found)
             elif isinstance(found, Retired):
                 self.counts.retired += 1
-                records.append((found.item.encode(), None))
+                records.append(Leaving(self._route.vectors_topic, found.item.encode(), None))
             elif found in refused:
-                self._bad(arrived, refused[found])
+                records += self._bad(arrived, Unreadable("bad_vector", refused[found]))
             else:
-                records.append((found.item.encode(), vectors[found]))
+                records.append(Leaving(self._route.vectors_topic, found.item.encode(), vectors[found]))
         return records
 
     def _embed(self, items: list[Item]) -> tuple[dict[Item, bytes], dict[Item, str]]:
@@ -165,7 +183,7 @@ class _Side:
             }, refused
         return {}, refused
 
-    def _produce(self, records: list[tuple[bytes, bytes | None]]) -> bool:
+    def _produce(self, records: list[Leaving]) -> bool:
         """Send the records and wait until each is confirmed; False: some were refused, or we were asked to stop."""
         made_ms = self._now_ms()
         give_up_s = None
@@ -182,10 +200,15 @@ class _Side:
                 return False
         return True
 
-    def _bad(self, arrived: Arrived, reason: str) -> None:
+    def _bad(self, arrived: Arrived, found: Unreadable) -> list[Leaving]:
+        """Count and tell a record that leads to no vector; return its dead letter, if it has a place to go."""
         self.counts.bad += 1
         where = f"{arrived.topic} partition {arrived.partition} offset {arrived.offset}"
-        self.say(f"skipped an unreadable item record: {where}: {reason}")
+        done = f"sent to {self._dead_letters.topic}" if self._dead_letters else "skipped"
+        self.say(f"{done} an unreadable item record: {where}: {found.reason}: {found.problem}")
+        if self._dead_letters is None:
+            return []
+        return [Leaving(self._dead_letters.topic, *self._dead_letters.message(arrived, found.reason))]
 
     def _health(self) -> None:
         if time.monotonic() < self._next_health_s:

@@ -12,6 +12,7 @@ START_S = 8.0  # for the broker's first answer
 READ_S = 0.1  # what a lone item waits for company
 READ_RECORDS = 32  # at a time, so that a batch ends soon after its bytes are full
 BATCH_BYTES = 8 << 20
+MESSAGE_BYTES = 24 << 20  # a dead letter holds a whole record as base64; the topic's own limit decides
 CLOSE_S = 5.0  # for leaving the group; a broker that is gone would hold us for a minute
 _LOOK_S = 1.0
 
@@ -25,7 +26,16 @@ class Arrived(NamedTuple):
     topic: str
     partition: int
     offset: int
+    at_ms: int  # the record's time, Unix ms; -1 where it has none
     key: bytes | None
+    value: bytes | None
+
+
+class Leaving(NamedTuple):
+    """One record for the vectors topic, or for dead letters."""
+
+    topic: str
+    key: bytes
     value: bytes | None
 
 
@@ -96,7 +106,8 @@ class ItemsIn:
                 self.broker_answers = True
                 value = message.value()
                 taken_bytes += len(value or b"")
-                batch.append(Arrived(message.topic(), message.partition(), message.offset(), message.key(), value))
+                where = message.topic(), message.partition(), message.offset(), message.timestamp()[1]
+                batch.append(Arrived(*where, message.key(), value))
             if len(lot) < READ_RECORDS:
                 break
         return batch
@@ -149,29 +160,29 @@ class ItemsIn:
             self.last_error = f"commit: {error.str()}"
 
 
-class VectorsOut:
-    """The vectors topic: idempotent, retried for as long as it takes."""
+class RecordsOut:
+    """Vectors and dead letters: idempotent, retried for as long as it takes."""
 
-    def __init__(self, bootstrap: str, topic: str, properties: Mapping[str, Any]) -> None:
+    def __init__(self, bootstrap: str, properties: Mapping[str, Any]) -> None:
         """Make the producer; it connects by itself."""
         from confluent_kafka import Producer
 
         self.last_error = ""
-        self._topic = topic
         self._refused = ""
         ours = {
             "bootstrap.servers": bootstrap,
             "enable.idempotence": True,
-            "message.timeout.ms": 0,  # never give a vector up: its item is committed only after it
+            "message.timeout.ms": 0,  # never give a record up: its item is committed only after it
             "linger.ms": 5,
-            "queue.buffering.max.kbytes": 65_536,  # never filled: a few hundred vectors are on their way at most
+            "queue.buffering.max.kbytes": 524_288,  # never filled: what one batch leads to is on its way at most
+            "message.max.bytes": MESSAGE_BYTES,
             "partitioner": "murmur2_random",  # as Java clients do, so that a key's vectors meet in one partition
             "error_cb": self._on_error,
             "on_delivery": self._on_delivery,
         }
         self._producer = Producer({**properties, **ours}, logger=_SILENT)
 
-    def send(self, records: Sequence[tuple[bytes, bytes | None]], at_ms: int) -> None:
+    def send(self, records: Sequence[Leaving], at_ms: int) -> None:
         """Hand over records, some hundreds; `outstanding` waits for them.
 
         Raises:
@@ -181,11 +192,11 @@ class VectorsOut:
 
         self._refused = ""
         try:
-            for key, value in records:
-                self._producer.produce(self._topic, key=key, value=value, timestamp=at_ms)
+            for topic, key, value in records:
+                self._producer.produce(topic, key=key, value=value, timestamp=at_ms)
         except KafkaException as error:
             raise HeadwaterError(
-                f"Kafka takes no more vectors from this process: {error.args[0].str()}; start it again: it goes on "
+                f"Kafka takes no more records from this process: {error.args[0].str()}; start it again: it goes on "
                 "where its offsets are committed"
             ) from None
 

@@ -17,6 +17,7 @@ from state.errors import CorruptBytes, HeadwaterError
 
 SCHEMA_VERSION = 1  # of both; bump together with a migration
 _FORMAT = "headwater-vectors"
+_HEADER_MAX_BYTES = 1 << 16  # of a file of ours: three tensors and a few texts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,8 +43,12 @@ def write_vectors(path: Path, item_vectors: ItemVectors) -> None:
     """Write the file; it appears whole or not at all. Equal vectors give equal bytes.
 
     The layout is safetensors, written here because the library orders the metadata at random.
+
+    Raises:
+        HeadwaterError: the file cannot be written, or is there already and no vector file.
     """
     _require_whole(item_vectors)
+    require_replaceable(path)
     n, dim = item_vectors.vectors.shape
     names = np.frombuffer(msgspec.json.encode(item_vectors.items), np.uint8)
     tensors = [  # widest first, so that each starts on its own alignment
@@ -76,6 +81,33 @@ def write_vectors(path: Path, item_vectors: ItemVectors) -> None:
     finally:
         with suppress(OSError):
             partial.unlink()
+
+
+def require_replaceable(path: Path) -> None:
+    """Hold that `path` is free, empty or a vector file: a slip of the hand must not cost someone their log.
+
+    Raises:
+        HeadwaterError: something else is there.
+    """
+    if not os.path.lexists(path) or is_vector_file(path) or (path.is_file() and not path.stat().st_size):
+        return
+    raise HeadwaterError(
+        f"{path} is there already and no vector file; expected a new name, or a vector file to replace; "
+        "choose another --out, or remove that file yourself"
+    )
+
+
+def is_vector_file(path: Path) -> bool:
+    """Say whether a file is one of ours by its first bytes, whole or damaged, of this version or another."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length)) if length <= _HEADER_MAX_BYTES else {}
+        return bool(header["__metadata__"]["format"] == _FORMAT)
+    except (OSError, ValueError, KeyError, TypeError):  # ValueError: no JSON, or no UTF-8
+        return False
 
 
 def read_vectors(path: Path) -> ItemVectors:
@@ -184,4 +216,8 @@ def _require_whole(found: ItemVectors) -> None:
 
 
 def _corrupt(path: Path, what: str) -> CorruptBytes:
-    return CorruptBytes(f"{path} is no vector file: {what}; make it again with `headwater encode --out {path.name}`")
+    if is_vector_file(path):
+        state, remedy = "no usable vector file", f"make it again with `headwater encode --out {path.name}`"
+    else:  # someone's own file: nothing must tell them to write over it
+        state, remedy = "no vector file", "name one made by `headwater encode --out`, or none: a replay then makes it"
+    return CorruptBytes(f"{path} is {state}: {what}; {remedy}")

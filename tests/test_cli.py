@@ -1,6 +1,9 @@
 """Laws of the command line: it starts at once, lists every command, and a user's mistake is one clear text."""
 
+import ast
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from jobs.cli import COMMANDS, main
+from tests.jobs.replay_logs import ROWS, Log, vectors_of, write_csv
 
 ROOT = Path(__file__).parent.parent
 HELP_CPU_S = 0.3
@@ -85,6 +89,48 @@ def test_a_users_mistake(arguments: list[str], toml: str | None, texts: list[str
         assert text in done.stderr
     if arguments[0] == "replay":
         assert done.stderr.startswith("headwater replay: error: ")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("name", ["--help", "doctor", "replay"])
+def test_a_reader_that_goes_away(tmp_path: Path, name: str, unbuffered: str) -> None:
+    """As of `headwater doctor | head -1`: it ends quietly; a replay that was done does not tell of a full disk."""
+    log = Log(write_csv(tmp_path / "log.csv", ROWS), vectors_of(ROWS, tmp_path))
+    more = [*log.arguments, "--engine", "python", "--out", str(tmp_path / "out")] if name == "replay" else []
+    with subprocess.Popen(
+        [sys.executable, "-m", "jobs.cli", name, *more], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+    ) as process:  # fmt: skip
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        told = process.stderr.read().decode()
+
+    assert process.returncode == 141 or (name, process.returncode) == ("--help", 0), told  # argparse may not care
+    assert "rror" not in told
+    assert name != "replay" or (tmp_path / "out" / "report.html").exists()
+
+
+LOADED_BY_ANY_PYTHON = ("jobs/cli.py", "jobs/__init__.py", "state/__init__.py", "state/errors.py")
+
+
+@pytest.mark.parametrize("file", LOADED_BY_ANY_PYTHON)
+def test_what_an_old_python_reads(file: str) -> None:
+    """Python 3.7 can read all that stands before the check for its version, and evaluates no type of ours."""
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"), feature_version=(3, 7))
+    typed = any(isinstance(node, ast.FunctionDef) for node in tree.body)
+    first = next((node for node in tree.body if isinstance(node, ast.ImportFrom)), None)
+    assert not typed or (first is not None and first.module == "__future__")
+
+
+@pytest.mark.parametrize("version", ["3.8", "3.9", "3.13", "3.14"])
+def test_another_python_is_told(version: str) -> None:
+    """One line says which this is and which there should be."""
+    python = shutil.which(f"python{version}") or ""
+    if not python or subprocess.run([python, "-c", ""], check=False, capture_output=True).returncode:
+        pytest.skip(f"there is no Python {version}")
+    done = subprocess.run([python, "-m", "jobs.cli", "doctor"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch(rf"headwater: error: this is Python {version}\.\S+; expected 3.10, .*\n", done.stderr)
 
 
 def test_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,13 @@ HOUR_MS = 3_600_000  # the default bound of lateness
 SAME = ("events", "accepted", "duplicates", "late", "dead_letters", "lists", "lists_sha256", "head_sha256", "metrics")
 """Keys of a report that must not depend on the engine, the mode, the parallelism or the order of the file."""
 
+ROWS = [
+    {"user": "u1", "item": "a", "ts": "1700000000"},
+    {"user": "u2", "item": "b", "ts": "1700000100"},
+    {"user": "u1", "item": "c", "ts": "1700003700"},
+    {"user": "u2", "item": "a", "ts": "1700010000"},
+]
+
 Rows = list[dict[str, str]]
 
 

@@ -150,6 +150,24 @@ def test_port_out_of_range_is_named(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "port 70000" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("action", ["up", "down", "status"])
+@pytest.mark.parametrize("given", ["--dir", "HEADWATER_CACHE"])
+def test_a_folder_that_cannot_be(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], given: str, action: str
+) -> None:
+    """`up` says so in one line; nothing runs there, which the other two say."""
+    monkeypatch.setattr("jobs.broker.broker_classpath", list)
+    monkeypatch.setenv("HEADWATER_CACHE", "/dev/null/x")
+    more = ["--dir", "/dev/null/x"] if given == "--dir" else []
+
+    status = main(["kafka", action, "--port", str(free_port()), *more])
+
+    out, err = capsys.readouterr()
+    assert status == {"up": 2, "down": 0, "status": 1}[action]
+    expected = {"up": "error: cannot keep a broker in /dev/null/x", "down": "was not running", "status": "not running"}
+    assert expected[action] in out + err
+
+
 def test_down_without_a_broker(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`down` where nothing runs says so and is no failure."""
     assert main(["kafka", "down", "--port", "9", "--dir", str(tmp_path)]) == 0

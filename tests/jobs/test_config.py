@@ -5,7 +5,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from jobs.config import Config, EventColumns, config_from_flags, load_config
+from jobs.cli import main
+from jobs.config import FLAGS, Config, EventColumns, config_from_flags, load_config
 from online.settings import Learning
 from state.errors import HeadwaterError
 
@@ -84,6 +85,14 @@ def test_command_line_overrides(tmp_path: Path) -> None:
     assert (config.items.path, config.events.path) == (Path("other.csv"), tmp_path / "log.csv.gz")
 
 
+def test_a_path_on_the_command_line_wins_over_a_topic(tmp_path: Path) -> None:
+    """A live job's configuration serves for a replay of files; written in one file, the two still contradict."""
+    config = load(tmp_path, TOPICS, events__path="log.csv", items__path="items.csv")
+    assert (config.events.path, config.events.topic) == (Path("log.csv"), "")
+    assert (config.items.path, config.items.topic, config.name) == (Path("items.csv"), "", "log")
+    assert (config.events.lateness_ms, config.lists.tick_ms) == (3_600_000, 3_600_000)
+
+
 def test_flags_alone() -> None:
     """Without a file the same configuration comes from three flags."""
     config = config_from_flags("My Log (2).jsonl", "items.csv", "not_in_basket", {"events.lateness": "1d"})
@@ -107,7 +116,7 @@ def test_report_hides_secrets(tmp_path: Path) -> None:
         ("[events]\nlatenes = '1s'", r"unknown key 'latenes' in table \[events\].*did you mean 'lateness'\?"),
         ("[events.columns]\ntimestamp = 'ts'", r"unknown key 'timestamp' in table \[events.columns\].*mean 'time'\?"),
         ("[learning]\nhead_rat = 1", r"unknown key 'head_rat' in table \[learning\].*did you mean 'head_rate'\?"),
-        ("[learning]\nbatch = 1.5", "learning.batch is 1.5; expected a whole number; change it in .*job.toml"),
+        ("[learning]\nbatch = 1.5", "learning.batch is 1.5; expected a whole number from 1 to 512; change it in .*"),
         ("[learning]\nhalf_lives = ['a']", r"learning.half_lives is \['a'\]; expected a list, each a number"),
         ("[learning]\nhead_rate = nan", "learning.head_rate is nan; expected a number"),
         ("[learning]\nseed = true", "learning.seed is True; expected a whole number"),
@@ -121,10 +130,16 @@ def test_report_hides_secrets(tmp_path: Path) -> None:
         ("[flink]\nmode = 3", "flink.mode is 3; expected one of auto, thread, process; change it in"),
         ("[events]\ntopic = 'a b'", "events.topic is 'a b'; expected a Kafka topic name"),
         ("[kafka]\nbootstrap = 'localhost'", "kafka.bootstrap is 'localhost'; expected HOST:PORT"),
+        ("[kafka]\nbootstrap = 'h:0'", "kafka.bootstrap is 'h:0'; expected HOST:PORT, .*each port from 1 to 65535"),
+        ("[kafka]\nbootstrap = 'h:1,h:99999'", "kafka.bootstrap is 'h:1,h:99999'; expected HOST:PORT"),
+        ("[kafka]\nbootstrap = ':9092'", "kafka.bootstrap is ':9092'; expected HOST:PORT"),
+        ("[kafka]\nbootstrap = 'h:9092,'", "kafka.bootstrap is 'h:9092,'; expected HOST:PORT"),
         ("name = 'Film'", "name is 'Film'; expected 1 to 63 of a-z 0-9 -"),
         ("events = 3", r"events is 3; expected a table; write it as \[events\] in"),
         ("[events]\npath = 3", "events.path is 3; expected text in quotes"),
         ("[items.columns]\ntext = 'title'", "items.columns.text is 'title'; expected a list of texts"),
+        ("[items.columns]\ntext = []", r"text is \[\]; expected a list of texts in quotes, at least .* leave it out"),
+        ("[items.columns]\ntext = ['']", r"text is \[''\]; expected a list of texts in quotes, at least one; correct"),
         ("[kafka]\nproperties = 1", "kafka.properties is 1; expected a table of client properties"),
         ("[kafka.properties]\na = [1]", r"kafka.properties.a is \[1\]; expected text, a number, true or false"),
         ("[items]\npath = 'i.csv'", "names no events; expected a file or a topic; set events.path or events.topic"),
@@ -141,9 +156,20 @@ def test_mistakes(tmp_path: Path, text: str, expected: str) -> None:
 
 
 def test_mistakes_on_the_command_line(tmp_path: Path) -> None:
-    """A wrong flag is told as such, not as a line of the file."""
-    with pytest.raises(HeadwaterError, match=r"lists.tick is 'soon'; .* change it in the command line"):
-        load(tmp_path, FILES, lists__tick="soon")
+    """A wrong flag is told as such, not as a key or a line of the file."""
+    with pytest.raises(HeadwaterError) as error:
+        load(tmp_path, FILES, lists__tick="0")
+    expected = 'a duration from "10ms" to "365d", a whole number and ms, s, m, h or d'
+    assert f"--tick is '0'; expected {expected}; give another --tick" == str(error.value)
+    with pytest.raises(HeadwaterError, match=r"lists.tick is '0'; .*, in quotes; change it in .*job.toml"):
+        load(tmp_path, FILES + "[lists]\ntick = '0'\n", lists__tick="1h")
+
+
+def test_every_flag_that_sets_a_key_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+    """What an error calls by its flag, the replay has."""
+    with pytest.raises(SystemExit):
+        main(["replay", "--help"])
+    assert set(FLAGS.values()) <= set(capsys.readouterr().out.split())
 
 
 def test_no_such_file(tmp_path: Path) -> None:

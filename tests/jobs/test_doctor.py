@@ -13,6 +13,7 @@ from jobs.cli import main
 from jobs.doctor import examine
 from jobs.machine_checks import memory_available_bytes
 from jobs.platform import thread_mode_possible
+from tests.jobs.replay_logs import vectors_of
 
 TABLES = ("events", "items", "vectors", "lists", "dead_letters", "metrics")
 
@@ -87,6 +88,53 @@ def test_missing_file_is_told_once(tmp_path: Path, missing: str) -> None:
     (found,) = failures(config)
     assert missing in found.seen
     assert found.remedy
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "expected"),
+    [
+        ("user,item,ts", "", "has a header and no rows"),
+        ("user,item,ts", "u,i,soon\n", "has not one good row of 1"),
+    ],
+)
+def test_events_that_a_replay_refuses(tmp_path: Path, header: str, row: str, expected: str) -> None:
+    """What ends a replay as it reads is told before."""
+    config = file_job(tmp_path)
+    (tmp_path / "events.csv").write_text(f"{header}\n{row}")
+    (found,) = failures(config)
+    assert found.name == "events"
+    assert expected in f"{found.seen}; {found.remedy}"
+
+
+def test_bad_rows_are_counted(tmp_path: Path) -> None:
+    """A log with some bad rows is one that can be replayed, and the doctor says how many of the first are bad."""
+    config = file_job(tmp_path)
+    (tmp_path / "events.csv").write_text("user,item,ts\nu,i,1\n,i,1\nu,,1\n")
+    (found,) = named(config, "events")
+    assert found.state == "ok"
+    assert "of the first 3 rows 1 missing_item, 1 missing_user, the others good" in found.seen
+
+
+def test_vectors_are_read(tmp_path: Path) -> None:
+    """A file that is no vector file fails here, not when the job starts."""
+    vectors_of([{"item": "a"}], tmp_path)
+    config = tmp_path / "job.toml"
+    config.write_text('[events]\npath = "events.csv"\n[vectors]\npath = "items.safetensors"\n')
+    assert "1 items, vectors of hash-32" in named(config, "vectors")[0].seen
+    (tmp_path / "items.safetensors").write_text("item,title\ni,Heat\n")
+    assert "not a safetensors file" in named(config, "vectors")[0].seen
+    (tmp_path / "items.safetensors").unlink()
+    (found,) = named(config, "vectors")
+    assert (found.state, "no vector file" in found.seen) == ("fail", True)
+
+
+@pytest.mark.parametrize("cache", ["/dev/null/x", "/proc/x"])
+def test_a_cache_that_cannot_be(monkeypatch: pytest.MonkeyPatch, cache: str) -> None:
+    """Fetching the jars and encoding would fail in it."""
+    monkeypatch.setenv("HEADWATER_CACHE", cache)
+    (found,) = [finding for finding in failures() if finding.name == "cache"]
+    assert f"{cache} cannot be written in" in found.seen
+    assert found.remedy == "set HEADWATER_CACHE to a folder of yours"
 
 
 def test_unknown_key_is_told(tmp_path: Path) -> None:

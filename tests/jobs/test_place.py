@@ -105,3 +105,30 @@ def test_two_runs_and_two_jobs_do_not_share(tmp_path: Path) -> None:
         open_place(config, "thread", fresh=False)
     with pytest.raises(HeadwaterError, match="holds the state of the job job; this one is other"):
         reopened(place, replace(config, name="other"))
+
+
+@pytest.mark.parametrize("damaged", [b"", b'{"name": "jo', b"[]", b'{"name": 3, "mode": "thread"}', b"\xff"])
+def test_a_damaged_mark_is_told(tmp_path: Path, damaged: bytes) -> None:
+    """A disk that was full, or a crash of an older version, may have cut it; the state beside it stays."""
+    config = config_in(tmp_path)
+    place = open_place(config, "thread", fresh=False)
+    kept = checkpoint(place.checkpoints / "run-1" / "chk-1", 1)
+    (tmp_path / "job.json").write_bytes(damaged)
+
+    with pytest.raises(HeadwaterError, match=r"job.json is damaged: .* expected a job's name and mode, as in .*"):
+        reopened(place, config)
+    assert kept.exists()
+
+
+def test_the_mark_is_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write that fails leaves the old one."""
+    place = open_place(config_in(tmp_path), "thread", fresh=False)
+    before = (tmp_path / "job.json").read_bytes()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="no space left"):
+        reopened(place, config_in(tmp_path), "process")
+    assert before == (tmp_path / "job.json").read_bytes()

@@ -1,13 +1,12 @@
 """Laws of `headwater replay`: any log that has a user, an item and a time goes through; a mistake is one clear line."""
 
+import argparse
 import base64
 import gzip
 import io
 import json
 import subprocess
-import sys
 from collections import Counter
-from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,13 @@ from typing import Any
 import pytest
 
 from jobs.cli import main
-from jobs.progress import Progress, day, told_at_the_end
-from online.report import digest_lists
+from jobs.encode import add_arguments
+from jobs.progress import told_at_the_end
+from jobs.replay import Replay
+from state.errors import HeadwaterError
 from tests.jobs.replay_logs import (
     EXAMPLES,
+    ROWS,
     Log,
     lines_in,
     real_log,
@@ -32,12 +34,6 @@ from tests.jobs.replay_logs import (
 
 ROOT = Path(__file__).parent.parent.parent
 PYTHON = ("--engine", "python")
-ROWS = [
-    {"user": "u1", "item": "a", "ts": "1700000000"},
-    {"user": "u2", "item": "b", "ts": "1700000100"},
-    {"user": "u1", "item": "c", "ts": "1700003700"},
-    {"user": "u2", "item": "a", "ts": "1700010000"},
-]
 
 
 @pytest.fixture
@@ -85,7 +81,7 @@ def test_report_has_its_keys(tmp_path: Path, log: Log) -> None:
     report = replay(log.arguments, tmp_path / "out", *PYTHON)
 
     keys = "events accepted duplicates late dead_letters lists lists_sha256 head_sha256 wall_s events_per_s metrics"
-    assert {*keys.split(), "config", "versions"} <= set(report)
+    assert {*keys.split(), "unknown_items", "unknown_item_events", "config", "versions"} <= set(report)
     assert {"headwater", "head", "sequential_rules", "frozen_text"} <= set(report["metrics"])
     for slices in report["metrics"].values():
         assert {"all", "last_80", "last_10_known_user"} == set(slices)
@@ -217,13 +213,37 @@ def test_fewer_items_than_any_limit(tmp_path: Path, log: Log, candidates: str) -
     }
 
 
-def test_items_unknown_to_the_catalogue(tmp_path: Path) -> None:
-    """An event on an item without a vector is accepted and learned from."""
+def test_items_unknown_to_the_catalogue(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An event on an item without a vector is accepted and learned from, and counted."""
     log = Log(write_csv(tmp_path / "log.csv", ROWS), vectors_of(ROWS[:2], tmp_path))
 
     report = replay(log.arguments, tmp_path / "out", *PYTHON)
 
-    assert report["accepted"] == 4
+    assert (4, 1, 1) == (report["accepted"], report["unknown_items"], report["unknown_item_events"])
+    out, err = capsys.readouterr()
+    assert "\n1 events name 1 items that the catalogue lacks, learned without a text\n" in out
+    assert "warning" not in err
+    replay(log._replace(vectors=vectors_of(ROWS, tmp_path)).arguments, tmp_path / "out", *PYTHON)
+    assert "lacks" not in capsys.readouterr().out
+
+
+def test_a_log_of_other_items(tmp_path: Path, log: Log, capsys: pytest.CaptureFixture[str]) -> None:
+    """When most events are on unknown items, a warning before the run shows one of each side."""
+    vectors_of([{"item": "Film of " + row["item"]} for row in ROWS], tmp_path)
+    named = [{**row, "item": row["item"] if row["item"] == "c" else "Film of b"} for row in ROWS]
+    half = log._replace(events=write_csv(tmp_path / "half.csv", named[1:3]))
+
+    report = replay(log.arguments, tmp_path / "out", *PYTHON)
+    out, err = capsys.readouterr()
+    replay(half.arguments, tmp_path / "out", *PYTHON)
+
+    assert (3, 4) == (report["unknown_items"], report["unknown_item_events"])
+    assert (
+        "warning: 4 of 4 events name items that the catalogue lacks, such as 'a'; it has items such as 'Film of" in err
+    )
+    assert f"is {log.vectors} made of this log's items, and does events.columns.item name the right column?" in err
+    assert "4 events name 3 items that the catalogue lacks, learned without a text: most of the log, see the w" in out
+    assert "warning" not in capsys.readouterr().err
 
 
 def test_ticks_and_limit(tmp_path: Path, log: Log) -> None:
@@ -244,6 +264,39 @@ def test_a_configuration_and_flags(tmp_path: Path, log: Log) -> None:
     assert replay(["--config", str(job)], tmp_path / "out", *PYTHON, "--tick", "5m")["lists"] == 4
     expected = same(replay(log.arguments, tmp_path / "out", *PYTHON, "--tick", "1d"))
     assert expected == same(replay(["--config", str(job)], tmp_path / "out", *PYTHON))
+
+
+def test_the_live_jobs_configuration(tmp_path: Path, log: Log) -> None:
+    """Files named by flags take the place of its topics, as the error without them says; no topic is left."""
+    live = ["--config", str(EXAMPLES / "live" / "job.toml")]
+
+    report = replay([*live, *log.arguments], tmp_path / "out", *PYTHON)
+
+    assert report["accepted"] == 4
+    assert not [table for table in report["config"].values() if isinstance(table, dict) and table.get("topic")]
+
+
+def test_the_encoder_gets_every_column(
+    tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A name that looks like a flag is a column all the same; so are files and models."""
+    columns = 'item = "-id"\navailable_at = "--from"\ntext = ["-t", "--model", "a b"]\n'
+    job = f'[events]\npath = "log.csv"\n[items]\npath = "-i.csv"\n[items.columns]\n{columns}'
+    (tmp_path / "job.toml").write_text(job, encoding="utf-8")
+    commands: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 2)
+
+    monkeypatch.setattr("jobs.replay.subprocess.run", run)
+    assert main(["replay", "--config", str(tmp_path / "job.toml"), "--out", str(tmp_path / "out"), *PYTHON]) == 2
+    assert "the items could not be encoded" in capsys.readouterr().err
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    read = parser.parse_args(commands[0][commands[0].index("encode") + 1 :])
+    assert ("-id", "--from", ["-t", "--model", "a b"]) == (read.item_column, read.available_at_column, read.text_column)
+    assert (tmp_path / "-i.csv", tmp_path / "out" / "vectors.safetensors") == (read.items, read.out)
 
 
 def test_only_our_files_are_removed(tmp_path: Path, log: Log) -> None:
@@ -281,162 +334,31 @@ def test_inputs_are_never_removed(tmp_path: Path, log: Log, capsys: pytest.Captu
     replay(log._replace(vectors=kept).arguments, out, *PYTHON)
     assert kept.exists()
 
-    (out / "recommendations" / "events.csv").write_bytes(log.events.read_bytes())
-    inside = log._replace(events=out / "recommendations" / "events.csv", vectors=kept)
-    assert main(["replay", *inside.arguments, "--out", str(out), *PYTHON]) == 2
-    assert "an input there would be removed; choose another --out" in capsys.readouterr().err
-    assert inside.events.exists()
+    for name in ("recommendations", ".work"):
+        (out / name).mkdir(exist_ok=True)
+        (out / name / "events.csv").write_bytes(log.events.read_bytes())
+        inside = log._replace(events=out / name / "events.csv", vectors=kept)
+        assert main(["replay", *inside.arguments, "--out", str(out), *PYTHON]) == 2
+        assert "an input there would be removed; choose another --out" in capsys.readouterr().err
+        assert inside.events.exists()
 
 
-def truncated(log: Log) -> list[str]:
-    """A gzip file of which the end is missing."""
-    file = log.events.with_name("cut.csv.gz")
-    file.write_bytes(gzip.compress(log.events.read_bytes() * 50)[:-20])
-    return log._replace(events=file).arguments
+def test_a_failed_run_leaves_its_logs_alone(tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The copy of the events, as large as they are, goes; what the error names stays."""
 
+    def fail(replay: Replay, _: object) -> None:
+        assert replay.log.exists()
+        (replay.out / ".work" / "checkpoints").mkdir()
+        if logged:
+            (replay.out / ".work" / "logs").mkdir()
+        raise HeadwaterError("no luck")
 
-def renamed(log: Log, old: str, new: str) -> list[str]:
-    """The log with another header."""
-    file = log.events.with_name("renamed.csv")
-    file.write_text(log.events.read_text().replace(old, new, 1))
-    return log._replace(events=file).arguments
-
-
-def configured(log: Log, toml: str) -> list[str]:
-    """A job.toml with one mistake."""
-    file = log.events.with_name("job.toml")
-    file.write_text(f'[vectors]\npath = "items.safetensors"\n{toml}', encoding="utf-8")
-    return ["--config", str(file)]
-
-
-MISTAKES: dict[str, tuple[Callable[[Log], list[str]], str]] = {
-    "no log": (lambda log: [], "no log was named; expected --config job.toml, or --events F and --items F; try: "),
-    "no items": (lambda log: ["--events", str(log.events)], "no log was named"),
-    "no file": (lambda log: log._replace(events=Path("no.csv")).arguments, "cannot read no.csv: No such file or "),
-    "a folder": (lambda log: log._replace(events=EXAMPLES / "x.csv" / "..").arguments, "is not told by its name"),
-    "a folder named as a file": (
-        lambda log: log._replace(events=make_folder(log.events.with_name("folder.csv"))).arguments,
-        "folder.csv: Is a directory; expected a readable file; check the path and its rights",
-    ),
-    "an empty file": (lambda log: log._replace(events=empty(log)).arguments, "empty.csv is empty; expected a csv "),
-    "cut gzip": (truncated, "is damaged: Compressed file ended before the end-of-stream marker was reached; "),
-    "no time": (lambda log: renamed(log, "ts", "tss"), "no column for the time; found 'user', 'item', 'tss'; "),
-    "no user": (lambda log: renamed(log, "user", "usr"), "write user = \"usr\" under [events.columns] of the job.toml"),
-    "wrong column": (
-        lambda log: configured(log, '[events]\npath = "log.csv"\n[events.columns]\nuser = "users"\n'),
-        "no column 'users', which events.columns.user names; found 'user', 'item', 'ts'; did you mean 'user'?",
-    ),
-    "unknown key": (
-        lambda log: configured(log, '[events]\npath = "log.csv"\n[lists]\ntopk = 5\n'),
-        "top_k",
-    ),
-    "a topic": (
-        lambda log: configured(log, '[events]\ntopic = "clicks"\n'),
-        "reads events from the topic 'clicks'; a replay reads files; name a file with --events, or use headwater run",
-    ),
-    "no vectors": (lambda log: log._replace(vectors=Path("no.st")).arguments, "there is no vector file "),
-    "vectors that are none": (
-        lambda log: log._replace(vectors=log.events).arguments, "log.csv",
-    ),
-    "parallelism": (lambda log: [*log.arguments, "--parallelism", "0"], "flink.parallelism"),
-    "limit": (lambda log: [*log.arguments, "--limit", "0"], "--limit is 0; expected at least 1; leave it out to "),
-    "tick": (lambda log: [*log.arguments, "--tick", "soon"], "lists.tick"),
-    "out is a file": (
-        lambda log: [*log.arguments, "--out", str(log.events)],
-        "log.csv for outputs: File exists; expected a folder to write in; choose another --out",
-    ),
-    "out cannot be made": (
-        lambda log: [*log.arguments, "--out", str(log.events / "out")],
-        "for outputs: Not a directory; expected a folder to write in; choose another --out",
-    ),
-}  # fmt: skip
-
-
-def make_folder(path: Path) -> Path:
-    path.mkdir()
-    return path
-
-
-def empty(log: Log) -> Path:
-    file = log.events.with_name("empty.csv")
-    file.touch()
-    return file
-
-
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_one_line(tmp_path: Path, log: Log, mistake: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Status 2 and one line that says what is wrong and what to do."""
-    make, text = MISTAKES[mistake]
-    arguments = make(log)
-    if "--out" not in arguments:
-        arguments += ["--out", str(tmp_path / "out")]
-
-    assert main(["replay", *arguments, *PYTHON]) == 2
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith("headwater replay: error: ")
-    assert text in last
-
-
-def test_thread_mode_where_it_cannot_run(
-    tmp_path: Path, log: Log, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is refused with the reason, before anything is read."""
-    monkeypatch.setattr("jobs.modes.thread_mode_possible", lambda: "this is a toaster")
-
-    assert main(["replay", *log.arguments, "--mode", "thread", "--out", str(tmp_path / "out")]) == 2
-    assert capsys.readouterr().err == (
-        "headwater replay: error: thread mode cannot run here: this is a toaster; use --mode process, or mend that\n"
-    )
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_full_disk(tmp_path: Path, log: Log) -> None:
-    """Outputs that cannot be written are one line too. The limit on a file's size stands for the disk's."""
-    code = (
-        "import resource, sys, jobs.cli\n"
-        "import jobs.python_engine\n"
-        "run = jobs.python_engine.run_python\n"
-        "def limited(*given):\n"
-        "    resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
-        "    run(*given)\n"
-        "jobs.python_engine.run_python = limited\n"
-        "sys.exit(jobs.cli.main(sys.argv[1:]))\n"
-    )
-    command = [sys.executable, "-c", code, "replay", *log.arguments, *PYTHON, "--out", str(tmp_path / "out")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 2, done.stderr
-    assert "Traceback" not in done.stderr
-    assert "headwater replay: error: cannot write " in done.stderr
-    assert "File too large; expected a folder with room; free space, or choose another --out" in done.stderr
-
-
-def test_interrupted(
-    tmp_path: Path, log: Log, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Control-C ends with status 130 and says that the folder is not complete."""
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("jobs.python_engine.run_python", stop)
-
-    assert main(["replay", *log.arguments, *PYTHON, "--out", str(tmp_path / "out")]) == 130
-    assert f"interrupted: {tmp_path / 'out'} is not complete; run the replay again" in capsys.readouterr().err
-
-
-def test_lists_of_two_runs_are_told(
-    tmp_path: Path, log: Log, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A list that this run did not make does not enter its fingerprint unnoticed."""
-
-    def meddled(paths: list[Path]) -> Any:
-        (paths[0] / "part-9.jsonl").write_text('{"user":"x"}\n')
-        return digest_lists(paths)
-
-    monkeypatch.setattr("jobs.replay.digest_lists", meddled)
-
-    assert main(["replay", *log.arguments, *PYTHON, "--out", str(tmp_path / "out")]) == 2
-    assert "holds 5 lists, the run made 4; expected equal numbers; did two replays" in capsys.readouterr().err
+    monkeypatch.setattr("jobs.python_engine.run_python", fail)
+    out = tmp_path / "out"
+    for logged in (True, False):
+        assert main(["replay", *log.arguments, *PYTHON, "--out", str(out)]) == 2
+        assert [path.name for path in out.glob(".work/*")] == ["logs"] * logged
+        assert (out / ".work").exists() == logged
 
 
 @pytest.mark.model
@@ -460,54 +382,6 @@ def test_any_catalogue(tmp_path: Path, log: Log, header: str, cells: tuple[str, 
 
     assert report["accepted"] == 4
     assert (tmp_path / "out" / "vectors.safetensors").is_file()
-
-
-LINE = {
-    "tick": 1_700_003_599_999,
-    "accepted": 3,
-    "duplicates": 1,
-    "dead_letters": 1,
-    "ranks": {"headwater": [1, 11, 0]},
-}
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One line is rewritten; it ends with where the run ended."""
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    with Progress(10) as progress:
-        progress.add(LINE)
-        progress.add(LINE)
-        progress.add({"final": True})
-    text = terminal.getvalue()
-    assert text.endswith("HR@10 so far 0.5000\n")
-    assert text.count("\n") == 1
-    assert "10 of 10 events  2023-11-14 23:13" in text.rpartition("\r")[2]
-
-
-def test_progress_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a log file there is a line every ten seconds, none for a short run."""
-    seconds = iter([0.0, 1.0, 11.0, 12.0, 22.0])
-    monkeypatch.setattr("jobs.progress.time.monotonic", lambda: next(seconds))
-    file = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", file)
-    with Progress(20) as progress:
-        for _ in range(4):
-            progress.add(LINE)
-    assert [" ".join(line.split()) for line in file.getvalue().splitlines()] == [
-        "10 of 20 events 2023-11-14 23:13 0 events/s HR@10 so far 0.5000",
-        "20 of 20 events 2023-11-14 23:13 1 events/s HR@10 so far 0.5000",
-    ]
-
-
-def test_days() -> None:
-    """A time is shown in UTC to the year 9999, whatever the machine's zone."""
-    assert [day(0), day(253_402_300_799_999)] == ["1970-01-01 00:00", "9999-12-31 23:59"]
 
 
 def test_summary(tmp_path: Path, log: Log, capsys: pytest.CaptureFixture[str]) -> None:

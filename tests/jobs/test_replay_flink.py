@@ -11,9 +11,6 @@ from typing import NamedTuple
 
 import pytest
 
-from jobs.cli import main
-from jobs.logs import write_canonical
-from online.record import FIELD
 from tests.jobs.replay_logs import Log, real_log, real_rows, replay, same, shuffled, write_csv
 from tests.jobs.test_replay import bad_log, check_bad
 
@@ -83,34 +80,24 @@ DAMAGE = {"time": (0, "null"), "value": (5, "line has 5 fields, starting '0")}
 
 
 @pytest.mark.parametrize(("mode", "damage"), [("thread", "value"), ("process", "value"), ("thread", "time")])
-def test_a_job_that_fails_says_why(
-    tmp_path: Path,
-    oracle: dict[str, Expected],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    mode: str,
-    damage: str,
-) -> None:
-    """One line that names the root cause, status 2, and no waiting for ever."""
+def test_a_job_that_fails_says_why(tmp_path: Path, oracle: dict[str, Expected], mode: str, damage: str) -> None:
+    """One line that names the root cause, status 2, no waiting for ever, and the logs that the line names.
+
+    In a process of its own: in process mode Flink can close RocksDB under a worker that still asks for state, which
+    ends the JVM (seen in one run of three when a replay was still tried again). The line then says that, too.
+    """
     fields, cause = DAMAGE[damage]
+    arguments = [*oracle["movietweetings"].log.arguments, "--out", str(tmp_path / "out"), "--mode", mode]
+    command = [sys.executable, "-m", "tests.jobs.failing_replay", str(fields), *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
 
-    def damaged(events: object, log: Path, *, limit: int | None) -> object:
-        summary = write_canonical(events, log, limit=limit)  # type: ignore[arg-type]
-        lines = log.read_text(encoding="utf-8").split("\n")
-        lines[1000] = FIELD.join(lines[1000].split(FIELD)[:fields])
-        log.write_text("\n".join(lines), encoding="utf-8")
-        return summary
-
-    monkeypatch.setattr("jobs.replay.write_canonical", damaged)
-    log = oracle["movietweetings"].log
-
-    assert main(["replay", *log.arguments, "--out", str(tmp_path / "out"), "--mode", mode]) == 2
-    last = capsys.readouterr().err.splitlines()[-1]
-    if mode == "process" and "the JVM that ran the job is gone" in last:
-        return  # Flink closed RocksDB under a worker that still asked for state: SIGSEGV, seen once
-    assert last.startswith("headwater replay: error: the Flink job failed: ")
+    assert done.returncode == 2, done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("headwater replay: error: the ")
     assert cause in last
-    assert "the logs are in " in last
+    work = tmp_path / "out" / ".work"
+    assert f"the logs are in {work / 'logs'}" in last
+    assert [True, False] == [(work / name).exists() for name in ("logs", "events.log")]
 
 
 @pytest.fixture

@@ -11,9 +11,10 @@ from models.encoder import id_vector
 class HashEncoder:
     """Follows `models.encoder.Encoder` without a model."""
 
-    def __init__(self, model_id: str = "hash@1", dim: int = 8, poison: str = "\0") -> None:
+    def __init__(self, model_id: str = "hash@1", dim: int = 8, poison: str = "\0", precision: str = "float32") -> None:
         """Texts that hold `poison` get NaN."""
         self.model_id = model_id
+        self.precision = precision
         self.dim = dim
         self.asked: list[str] = []
         self._poison = poison

@@ -1,5 +1,7 @@
 """Laws of the way from items to vectors."""
 
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +33,17 @@ def test_second_run_embeds_nothing_and_gives_equal_bytes(tmp_path: Path) -> None
         assert made.tobytes() == again.tobytes()
         embed(ITEMS, other, cache)
     assert sorted(other.asked) == ["Alien", "Heat"]
+
+
+def test_precisions_never_meet(tmp_path: Path) -> None:
+    """What a GPU made in half precision is not taken for a run on the CPU: a catalogue's vectors are of one kind."""
+    half, whole = HashEncoder(precision="float16"), HashEncoder()
+    with VectorCache(tmp_path) as cache:
+        embed(ITEMS, half, cache)
+        _, tally = embed(ITEMS, whole, cache)
+        assert (tally.embedded, tally.cached) == (3, 0)
+        _, tally = embed(ITEMS, HashEncoder(precision="float16"), cache)
+        assert (tally.embedded, tally.cached) == (0, 3)
 
 
 @given(st.permutations(ITEMS))
@@ -91,6 +104,23 @@ def test_a_killed_run_keeps_its_windows(tmp_path: Path) -> None:
         encoder = HashEncoder()
         embed(items, encoder, cache)
     assert encoder.asked == [last]
+
+
+def test_a_cache_in_use_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two replays at once: the second says once what it waits for, and goes on when the first has done."""
+    monkeypatch.setattr("models.cache.TELL_S", 0.2)
+    cache = VectorCache(tmp_path)
+    threading.Timer(0.6, cache.close).start()
+    started = time.monotonic()
+    VectorCache(tmp_path).close()
+    assert time.monotonic() - started > 0.5
+    told = capsys.readouterr().err
+    assert told.startswith(
+        "headwater encode: waiting, for 600 s at most, until another process has done with the cache"
+    )
+    assert told.count("\n") == 1
 
 
 def test_a_cache_in_use_and_a_file_in_its_place(tmp_path: Path) -> None:

@@ -99,3 +99,11 @@ def test_nothing_heavy_is_imported_before_it_is_needed() -> None:
         [sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.model
+def test_precision_is_known_without_loading() -> None:
+    """The cache is asked before the weights are read, so the precision follows from the device alone."""
+    for device, precision in (("cpu", "float32"), ("cuda", "float16"), ("cuda:1", "float16")):
+        encoder = TextEncoder(device=device)
+        assert (encoder.precision, encoder.device) == (precision, "not loaded")

@@ -8,11 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
-from models.vectors import ItemVectors, VectorRecord, decode_record, encode_record, read_vectors, write_vectors
+from models.vectors import (
+    ItemVectors,
+    VectorRecord,
+    decode_record,
+    encode_record,
+    read_vectors,
+    text_sha256,
+    write_vectors,
+)
 from state.codec import Kind, frame
 from state.errors import CorruptBytes, HeadwaterError, UnknownSchema
+from tests.golden.check import check_golden, with_version
 
 FLOATS = st.floats(-1, 1, width=32)
 RECORDS = st.builds(
@@ -108,3 +117,54 @@ def test_what_is_not_whole_is_not_written(tmp_path: Path) -> None:
         read_vectors(tmp_path / "v")
     with pytest.raises(HeadwaterError, match="cannot write"):
         write_vectors(Path("/proc/none/v"), catalogue())
+
+
+FOREIGN = [b"user,item,ts\nu,i,1\n", b"\x10\0\0\0\0\0\0\0{}", b"\xff" * 100, b"[]", b"x"]
+
+
+@pytest.mark.parametrize("raw", FOREIGN)
+def test_a_foreign_file_is_never_replaced(tmp_path: Path, raw: bytes) -> None:
+    """What is no vector file stays as it is, and an error about it does not tell anyone to write over it."""
+    path = tmp_path / "ev.csv"
+    path.write_bytes(raw)
+    with pytest.raises(HeadwaterError, match=r"is there already and no vector file; .*choose another --out"):
+        write_vectors(path, catalogue())
+    assert [path.read_bytes(), *tmp_path.iterdir()] == [raw, path]
+    with pytest.raises(CorruptBytes, match=r"is no vector file: .*; name one made by") as caught:
+        read_vectors(path)
+    assert "ev.csv`" not in str(caught.value)
+
+
+def test_what_may_be_replaced(tmp_path: Path) -> None:
+    """A vector file, also a damaged one, and an empty file; not a folder, nor a file of plain safetensors."""
+    path = tmp_path / "v"
+    for raw in (None, b""):
+        if raw is not None:
+            path.write_bytes(raw)
+        write_vectors(path, catalogue())
+        write_vectors(path, catalogue(3))
+        path.write_bytes(path.read_bytes()[:-5])
+        with pytest.raises(CorruptBytes, match=r"no usable vector file: .*; make it again with .* --out v`"):
+            read_vectors(path)
+        write_vectors(path, catalogue())
+        assert read_vectors(path).items == catalogue().items
+    with pytest.raises(HeadwaterError, match="no vector file"):
+        write_vectors(tmp_path, catalogue())
+    save_file({"x": np.ones(3)}, tmp_path / "plain")
+    with pytest.raises(HeadwaterError, match="no vector file"):
+        write_vectors(tmp_path / "plain", catalogue())
+
+
+def test_golden_record() -> None:
+    """Records of the vectors topic, which is compacted and kept for ever, are read by every later build."""
+    record = VectorRecord("m@1", text_sha256("Heat"), 1_600_000_000_000, np.array([1, -0.5, 0.25], np.float32))
+    found = decode_record(check_golden("vector-1", encode_record(record)))
+    assert found[:3] == record[:3]
+    assert found.vector.tobytes() == record.vector.tobytes()
+
+
+def test_a_record_of_another_version_is_refused() -> None:
+    """The error names both versions."""
+    raw = encode_record(VectorRecord("m@1", text_sha256(""), 0, np.ones(2, np.float32)))
+    with pytest.raises(UnknownSchema, match="version 2; this build reads 1"):
+        decode_record(with_version(raw, Kind.VECTOR, 1, 2))

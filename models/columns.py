@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from jobs.values import nearest
 from state.errors import HeadwaterError
+from state.nearest import nearest
 
 
 def find_columns(
@@ -15,8 +15,9 @@ def find_columns(
     *,
     needed: Sequence[str],
     table: str,
-) -> dict[str, int]:
-    """Return meaning -> place of its column; a meaning that is optional and absent is left out.
+    complete: bool = True,
+) -> dict[str, str]:
+    """Return meaning -> its column; a meaning that is optional and absent is left out.
 
     Args:
         file: for the error.
@@ -25,12 +26,13 @@ def find_columns(
         usual: meaning -> names tried in turn, in lower case; the header's case does not matter.
         needed: meanings that must be there.
         table: of the configuration, such as "events.columns".
+        complete: no row has other columns; else an optional meaning is looked for by its first usual name.
 
     Raises:
         HeadwaterError: a column is missing, or stands twice.
     """
     lower = [column.strip().lower() for column in found]
-    places = {}
+    columns = {}
     for meaning, names in usual.items():
         column = named.get(meaning)
         if column is None:
@@ -46,10 +48,12 @@ def find_columns(
                 raise HeadwaterError(
                     f"{file} has {found.count(column)} columns {column!r}; expected one; rename the others"
                 )
-            places[meaning] = found.index(column)
+            columns[meaning] = column
         elif meaning in needed:
             raise _missing(file, found, meaning, names, table)
-    return places
+        elif not complete and named.get(meaning) is None:
+            columns[meaning] = names[0]
+    return columns
 
 
 def _missing(file: Path, found: Sequence[str], meaning: str, names: Sequence[str], table: str) -> HeadwaterError:
