@@ -81,6 +81,7 @@ def told_at_the_end(report: Mapping[str, Any], out: Path) -> str:
             f"+ {report['late']:,} late + {report['dead_letters']:,} dead letters{reasons and f' ({reasons})'}",
             f"{report['lists']:,} lists in {report['wall_s']:.1f} s: {report['events_per_s']:,.0f} events/s, "
             "the engine's start included",
+            *_unknown(report),
             "",
             "Each event was predicted before it was learned: was its item among the first ten of the whole catalogue?",
             "",
@@ -93,6 +94,15 @@ def told_at_the_end(report: Mapping[str, Any], out: Path) -> str:
             "the same for every engine, mode and parallelism",
         ]
     )
+
+
+def _unknown(report: Mapping[str, Any]) -> list[str]:
+    """Return a line on items that the catalogue lacks: none when it has all."""
+    items, events = report["unknown_items"], report["unknown_item_events"]
+    if not items:
+        return []
+    most = ": most of the log, see the warning above" if 2 * events > report["events"] else ""
+    return [f"{events:,} events name {items:,} items that the catalogue lacks, learned without a text{most}"]
 
 
 def _table(metrics: Mapping[str, Any]) -> list[str]:

@@ -17,6 +17,7 @@ from jobs.config import Config, config_from_flags, load_config
 from jobs.flink_env import LOGS
 from jobs.logs import LogSummary, write_canonical
 from jobs.progress import Progress, day, told_at_the_end
+from jobs.unknown_items import count_unknown
 from jobs.versions import versions
 from models.vectors import read_vectors
 from online.metrics import collect
@@ -104,6 +105,9 @@ def _run(config: Config, limit: int | None, engine: Engine, mode: str, out: Path
     vectors = _vectors(config, out)
     items = read_vectors(vectors)  # here, where a damaged file is one line, and not in the engine
     print(f"{vectors.name}: {len(items.items):,} items, vectors of {items.model_id}", file=sys.stderr)
+    unknown = count_unknown(log, items.items)
+    if unknown.most:
+        print(unknown.warning(next(iter(items.items), ""), _advice(config)), file=sys.stderr)
     _clear(out, keep=vectors)
     progress = Progress(summary.records - summary.flags.get(LATE, 0))
     start = time.monotonic()
@@ -115,9 +119,18 @@ def _run(config: Config, limit: int | None, engine: Engine, mode: str, out: Path
         "mode": mode,
         "parallelism": config.flink.parallelism if mode else 1,
         "items": len(items.items),
+        "unknown_items": unknown.items,
+        "unknown_item_events": unknown.events,
     }
     del items
     return _report(config, summary, out, wall_s, about)
+
+
+def _advice(config: Config) -> str:
+    """Return what to look at when log and catalogue do not speak of the same items."""
+    if config.vectors.path is not None:
+        return f"is {config.vectors.path} made of this log's items, and does events.columns.item name the right column?"
+    return "does items.columns.item name the right column, and events.columns.item?"
 
 
 def _config(args: argparse.Namespace) -> Config:

@@ -106,6 +106,8 @@ def _about(report: Mapping[str, Any]) -> str:
         about.append(f"{_day(report['first_ms'])} to {_day(report['last_ms'])}")
     if report.get("items"):
         about.append(f"{report['items']:,} items")
+    if report.get("unknown_items"):
+        about.append(f"{report['unknown_items']:,} items of the log not in the catalogue")
     if report.get("engine"):
         mode = f", {report['mode']} mode" if report.get("mode") else ""
         parallelism = f", parallelism {report['parallelism']}" if report.get("parallelism") else ""
