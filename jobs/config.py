@@ -22,7 +22,6 @@ else:
 
 FORMATS = ("csv", "jsonl", "parquet")
 _SUFFIX = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
-_BROKERS = r"[^\s,]+:\d{1,5}(,[^\s,]+:\d{1,5})*"
 _SECRET = re.compile(r"password|passphrase|secret|token|credential|jaas|key(?!store\.type|\.serial)", re.IGNORECASE)
 
 
@@ -109,7 +108,7 @@ class Output:
 class Kafka:
     """The broker."""
 
-    bootstrap: Annotated[str, matching(_BROKERS, 'HOST:PORT, several joined by ","')] = "127.0.0.1:9092"
+    bootstrap: Annotated[str, values.brokers] = "127.0.0.1:9092"
     # How long the broker keeps the open transaction of a job that is down; its own limit is 15 min by default.
     transaction_timeout_ms: Annotated[int, duration("1s", "1d")] = 600_000
     # Where a job without a checkpoint begins.
@@ -183,6 +182,18 @@ DEFAULT_MS = {
 }
 """Key -> (default for files, default for Kafka)."""
 
+FLAGS = {
+    "events.path": "--events",
+    "items.path": "--items",
+    "vectors.path": "--vectors",
+    "lists.candidates": "--candidates",
+    "lists.tick": "--tick",
+    "flink.mode": "--mode",
+    "flink.parallelism": "--parallelism",
+}
+"""Key -> the flag that sets it on the command line, of every command that has one."""
+_COMMAND_LINE = At("", "the command line", Path(), FLAGS)
+
 
 def load_config(file: str | Path, overrides: Mapping[str, object] | None = None) -> Config:
     """Return the configuration in `file`.
@@ -222,7 +233,7 @@ def config_from_flags(
         overrides: further values by dotted key; None values are left out.
     """
     tables = {"events": {"path": str(events)}, "items": {"path": str(items)}, "lists": {"candidates": candidates}}
-    return _config(tables, overrides or {}, At("", "the command line", Path()))
+    return _config(tables, overrides or {}, _COMMAND_LINE)
 
 
 def file_format(file: Path) -> str:
@@ -232,14 +243,11 @@ def file_format(file: Path) -> str:
 
 
 def _config(tables: dict[str, Any], overrides: Mapping[str, object], at: At) -> Config:
-    read: Config = values.table(Config)(
-        at, tables
-    )  # before the overrides, so that each mistake is told where it stands
+    # Before the overrides, so that each mistake is told where it stands.
+    read: Config = values.table(Config)(at, tables)
     given = {key: value for key, value in overrides.items() if value is not None}
     if given:
-        read = values.table(Config)(
-            at._replace(source="the command line", folder=Path()), _nested(_paths(tables, at), given)
-        )
+        read = values.table(Config)(_COMMAND_LINE, _nested(_paths(tables, at), given))
     return _complete(read, at)
 
 

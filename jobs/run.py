@@ -33,12 +33,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Run the command."""
     config = load_config(args.config, {"flink.mode": args.mode, "flink.parallelism": args.parallelism})
+    check_vectors(config)
     check_topics(config)
     mode = choose_mode(config.flink.mode)
     place = open_place(config, mode, fresh=args.fresh, keep=not args.until_end)
     vectors = _vectors(config, place)
     stop = _stop_signal()
     return _run(config, mode, place, vectors, stop, bounded=args.until_end)
+
+
+def check_vectors(config: Config) -> None:
+    """Hold that the file of vectors, where one is named, is whole.
+
+    Raises:
+        HeadwaterError: it is not there, or no vector file.
+    """
+    if config.vectors.path is not None:
+        from models.vectors import read_vectors
+
+        read_vectors(config.vectors.path)
 
 
 def check_topics(config: Config) -> None:

@@ -16,6 +16,7 @@ Read = Callable[["At", object], Any]
 
 _UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"(\d{1,12})(ms|s|m|h|d)")
+_HOST, _PORT = re.compile(r"[^\s,]+"), re.compile(r"[0-9]{1,5}")
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")  # Kafka's own rule
 
 
@@ -25,6 +26,7 @@ class At(NamedTuple):
     key: str  # with its tables: "events.columns.time"
     source: str  # the file, or "the command line"
     folder: Path  # that relative paths start from
+    flags: Mapping[str, str] = {}  # of the command line: key -> the flag that sets it
 
     def below(self, key: str) -> "At":
         """Return the place of `key` inside this one."""
@@ -32,8 +34,9 @@ class At(NamedTuple):
 
     def error(self, got: object, expected: str, remedy: str = "") -> HeadwaterError:
         """Make the error: what is wrong, what came, what was expected, what to do."""
-        remedy = remedy or f"change it in {self.source}"
-        return HeadwaterError(f"{self.key} is {_shown(got)}; expected {expected}; {remedy}")
+        flag = self.flags.get(self.key)
+        remedy = remedy or (f"give another {flag}" if flag else f"change it in {self.source}")
+        return HeadwaterError(f"{flag or self.key} is {_shown(got)}; expected {expected}; {remedy}")
 
 
 def table(cls: type[T], readers: Mapping[str, Read] | None = None) -> Read:
@@ -109,6 +112,15 @@ def matching(pattern: str, expected: str) -> Read:
     return read
 
 
+def brokers(at: At, got: object) -> str:
+    """Read the addresses of one or more brokers."""
+    for address in text(at, got).split(","):
+        host, _, port = address.rpartition(":")
+        if not _HOST.fullmatch(host) or not _PORT.fullmatch(port) or not 1 <= int(port) <= 65_535:
+            raise at.error(got, 'HOST:PORT, several joined by ",", each port from 1 to 65535')
+    return str(got)
+
+
 def topic(at: At, got: object) -> str:
     """Read a topic's name."""
     if not _TOPIC.fullmatch(text(at, got)) or got in (".", ".."):
@@ -182,7 +194,8 @@ def duration(low: str, high: str) -> Read:
     def read(at: At, got: object) -> int:
         ms = duration_ms(got) if isinstance(got, str) else -1
         if not low_ms <= ms <= high_ms:
-            raise at.error(got, f'a duration from "{low}" to "{high}", a whole number and ms, s, m, h or d, in quotes')
+            quoted = "" if at.key in at.flags else ", in quotes"
+            raise at.error(got, f'a duration from "{low}" to "{high}", a whole number and ms, s, m, h or d{quoted}')
         return ms
 
     read.is_duration = True  # type: ignore[attr-defined]  # see `table`

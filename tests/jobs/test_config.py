@@ -5,7 +5,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from jobs.config import Config, EventColumns, config_from_flags, load_config
+from jobs.cli import main
+from jobs.config import FLAGS, Config, EventColumns, config_from_flags, load_config
 from online.settings import Learning
 from state.errors import HeadwaterError
 
@@ -129,6 +130,10 @@ def test_report_hides_secrets(tmp_path: Path) -> None:
         ("[flink]\nmode = 3", "flink.mode is 3; expected one of auto, thread, process; change it in"),
         ("[events]\ntopic = 'a b'", "events.topic is 'a b'; expected a Kafka topic name"),
         ("[kafka]\nbootstrap = 'localhost'", "kafka.bootstrap is 'localhost'; expected HOST:PORT"),
+        ("[kafka]\nbootstrap = 'h:0'", "kafka.bootstrap is 'h:0'; expected HOST:PORT, .*each port from 1 to 65535"),
+        ("[kafka]\nbootstrap = 'h:1,h:99999'", "kafka.bootstrap is 'h:1,h:99999'; expected HOST:PORT"),
+        ("[kafka]\nbootstrap = ':9092'", "kafka.bootstrap is ':9092'; expected HOST:PORT"),
+        ("[kafka]\nbootstrap = 'h:9092,'", "kafka.bootstrap is 'h:9092,'; expected HOST:PORT"),
         ("name = 'Film'", "name is 'Film'; expected 1 to 63 of a-z 0-9 -"),
         ("events = 3", r"events is 3; expected a table; write it as \[events\] in"),
         ("[events]\npath = 3", "events.path is 3; expected text in quotes"),
@@ -151,9 +156,20 @@ def test_mistakes(tmp_path: Path, text: str, expected: str) -> None:
 
 
 def test_mistakes_on_the_command_line(tmp_path: Path) -> None:
-    """A wrong flag is told as such, not as a line of the file."""
-    with pytest.raises(HeadwaterError, match=r"lists.tick is 'soon'; .* change it in the command line"):
-        load(tmp_path, FILES, lists__tick="soon")
+    """A wrong flag is told as such, not as a key or a line of the file."""
+    with pytest.raises(HeadwaterError) as error:
+        load(tmp_path, FILES, lists__tick="0")
+    expected = 'a duration from "10ms" to "365d", a whole number and ms, s, m, h or d'
+    assert f"--tick is '0'; expected {expected}; give another --tick" == str(error.value)
+    with pytest.raises(HeadwaterError, match=r"lists.tick is '0'; .*, in quotes; change it in .*job.toml"):
+        load(tmp_path, FILES + "[lists]\ntick = '0'\n", lists__tick="1h")
+
+
+def test_every_flag_that_sets_a_key_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+    """What an error calls by its flag, the replay has."""
+    with pytest.raises(SystemExit):
+        main(["replay", "--help"])
+    assert set(FLAGS.values()) <= set(capsys.readouterr().out.split())
 
 
 def test_no_such_file(tmp_path: Path) -> None:

@@ -72,9 +72,9 @@ MISTAKES: dict[str, tuple[Callable[[Log], list[str]], str]] = {
     "vectors that are none": (
         lambda log: log._replace(vectors=log.events).arguments, "log.csv",
     ),
-    "parallelism": (lambda log: [*log.arguments, "--parallelism", "0"], "flink.parallelism"),
+    "parallelism": (lambda log: [*log.arguments, "--parallelism", "0"], "--parallelism is 0; expected "),
     "limit": (lambda log: [*log.arguments, "--limit", "0"], "--limit is 0; expected at least 1; leave it out to "),
-    "tick": (lambda log: [*log.arguments, "--tick", "soon"], "lists.tick"),
+    "tick": (lambda log: [*log.arguments, "--tick", "soon"], "--tick is 'soon'; expected a duration from "),
     "out is a file": (
         lambda log: [*log.arguments, "--out", str(log.events)],
         "log.csv for outputs: File exists; expected a folder to write in; choose another --out",
