@@ -1,10 +1,13 @@
 """Starts Flink inside this process: one JVM, quiet and bounded in memory; a job that fails says why in one line."""
 
+import atexit
 import logging
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,7 +38,10 @@ LOGS, CHECKPOINTS = "logs", "checkpoints"
 STDERR = "python.err"  # what the JVM, and in thread mode our operators, write to standard error
 
 _jvm: list["subprocess.Popen[bytes]"] = []  # the one that this process started
-_logs: list[Path] = []  # its folder; not looked up in the environment, which PyFlink rewrites for workers inside us
+_homes: list[Path] = []  # its working directory
+_logs: list[
+    Path
+] = []  # its folder of logs; not looked up in the environment, which PyFlink rewrites for workers inside us
 
 
 class Flink(NamedTuple):
@@ -56,7 +62,7 @@ def open_flink(config: Config, mode: str, work: Path, restore: Path | None = Non
         work: folder for logs, and for checkpoints where `config` names none.
         restore: a checkpoint or savepoint to start from.
     """
-    _start_jvm(work / LOGS, JVM_ARGUMENTS if config.events.topic else f"{JVM_ARGUMENTS} {REPLAY_ARGUMENTS}")
+    _start_jvm(work / LOGS, live=bool(config.events.topic))
     from pyflink.common import Configuration
     from pyflink.datastream import StreamExecutionEnvironment
     from pyflink.table import StreamTableEnvironment
@@ -218,7 +224,7 @@ def _options(config: Config, mode: str, work: Path, restore: Path | None) -> dic
     return options
 
 
-def _start_jvm(logs: Path, arguments: str) -> None:
+def _start_jvm(logs: Path, *, live: bool) -> None:
     """Start the JVM unless it runs; its settings can only come by environment variables."""
     from pyflink import java_gateway
 
@@ -229,17 +235,18 @@ def _start_jvm(logs: Path, arguments: str) -> None:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # thread mode: our operators run inside the JVM
         os.environ[name] = "1"
     _logs.append(logs.absolute())
+    _homes.append(_home(live=live))
     os.environ["FLINK_LOG_DIR"] = str(_logs[-1])
     os.environ["PYTHONPATH"] = import_path()
     os.environ.setdefault("ROOT_LOG_LEVEL", "WARN")
-    os.environ.setdefault("JVM_ARGS", arguments)
+    os.environ.setdefault("JVM_ARGS", JVM_ARGUMENTS if live else f"{JVM_ARGUMENTS} {REPLAY_ARGUMENTS}")
     os.environ.setdefault("MALLOC_ARENA_MAX", "2")  # glibc keeps 64 MB for each thread that ever allocated
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
     logging.getLogger().addFilter(_is_worth_telling)
     launch = java_gateway.launch_gateway_server_process
 
     def remember(*args: Any) -> Any:
-        with _working_in(_logs[-1]):
+        with _working_in(_homes[-1]):
             _jvm.append(launch(*args))
         return _jvm[-1]
 
@@ -255,12 +262,21 @@ def _start_jvm(logs: Path, arguments: str) -> None:
         threading.Thread(target=_drain, args=(child, logs / STDERR), daemon=True).start()
 
 
+def _home(*, live: bool) -> Path:
+    """Return the JVM's working directory, without Python modules: workers and thread mode import from theirs.
+
+    Of a replay it goes with this process, which may run several; a live job outlasts what a system leaves in /tmp.
+    """
+    if live:
+        return _logs[-1]
+    home = Path(tempfile.mkdtemp(prefix="headwater-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    return home
+
+
 @contextmanager
 def _working_in(folder: Path) -> Iterator[None]:
-    """Give what is started now a working directory without Python modules: workers and thread mode import from theirs.
-
-    A crash report of the JVM goes there, too.
-    """
+    """Let what is started now inherit a working directory."""
     here = os.open(".", os.O_RDONLY)  # not by its name: it may have been removed
     os.chdir(folder)
     try:
@@ -277,6 +293,9 @@ def jvm_is_gone() -> HeadwaterError:
         status = f"exit status {_jvm[-1].wait(5)}"  # it takes a while to give back its memory
     except (IndexError, subprocess.TimeoutExpired):
         status = "it does not answer"
+    if _homes != _logs:
+        for report in _homes[-1].glob("hs_err*"):  # of a JVM that crashed; this folder goes with us
+            shutil.copy(report, _logs[-1])
     cause = last_python_error(_logs[-1]) if _logs else ""
     why = f"; before that: {cause}" if cause else "; -9 is what a system does that is short of memory"
     return HeadwaterError(f"the JVM that ran the job is gone ({status}{why}); {told_logs()}; start it again")
