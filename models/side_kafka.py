@@ -238,7 +238,7 @@ def _require_listener(bootstrap: str) -> None:
 def _gone(bootstrap: str, reason: str) -> HeadwaterError:
     return HeadwaterError(
         f"no Kafka broker answers at {bootstrap} ({reason}); expected an answer within {START_S:g} s; "
-        "start one with `headwater kafka up`, or correct --bootstrap"
+        "start one with `headwater kafka up`, or correct --bootstrap, or kafka.bootstrap of the configuration"
     )
 
 
