@@ -1,11 +1,11 @@
 """The Flink operators: load, call the plain object, store, emit."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pyflink.common import Row, Types
-from pyflink.common.typeinfo import ExternalTypeInfo, TypeInformation
+from pyflink.common.typeinfo import TypeInformation
 from pyflink.datastream import OutputTag
 from pyflink.datastream.functions import (
     KeyedCoProcessFunction,
@@ -13,10 +13,10 @@ from pyflink.datastream.functions import (
     ProcessFunction,
     RuntimeContext,
 )
-from pyflink.datastream.state import MapStateDescriptor
 
 from jobs.catalogues import decode_change, load_catalogue
 from jobs.interpreter import tune_interpreter
+from jobs.stores import MapStore, RecentStore
 from online.learner import Learner, identity
 from online.outputs import Message, dead_letter_message, list_message, metrics_message
 from online.process import LearnerProcess
@@ -29,8 +29,6 @@ from state.user import UserState, decode_user, encode_user
 END_OF_TIME = 2**63 - 1  # a timer here fires once, when a bounded input is over, after all others
 
 WIRE_BYTES = Types.PRIMITIVE_ARRAY(Types.BYTE())
-# As state, PRIMITIVE_ARRAY dies in thread mode (each byte becomes an object); wrapped, both modes store the raw bytes.
-STATE_BYTES = ExternalTypeInfo(WIRE_BYTES)
 
 
 class Form(NamedTuple):
@@ -61,32 +59,7 @@ def _row_type() -> TypeInformation:
 LINES = Form(Types.STRING, as_line)
 ROWS = Form(_row_type, as_row)
 DEAD_LETTERS, METRICS = "dead-letters", "metrics"
-
-
-class MapStore:
-    """`online.process.Store` over Flink's map state."""
-
-    def __init__(self, runtime_context: RuntimeContext, name: str) -> None:
-        """Use the map state `name` of the key at hand."""
-        descriptor = MapStateDescriptor(name, Types.STRING(), STATE_BYTES)
-        self._state: Any = runtime_context.get_map_state(descriptor)
-
-    def get(self, key: str) -> bytes | None:
-        """Return the bytes under `key`, None where there are none."""
-        value = self._state.get(key)
-        return None if value is None else bytes(value)
-
-    def put(self, key: str, value: bytes) -> None:
-        """Set the bytes under `key`."""
-        self._state.put(key, value)
-
-    def remove(self, key: str) -> None:
-        """Forget `key`."""
-        self._state.remove(key)
-
-    def items(self) -> Iterator[tuple[str, bytes]]:
-        """Return all of this key's entries, in no order."""
-        return ((key, bytes(value)) for key, value in self._state.items())
+RECENT_BYTES = 64 << 20  # of users' states that a Sessions subtask keeps at hand
 
 
 class SessionsOperator(KeyedProcessFunction):
@@ -108,7 +81,7 @@ class SessionsOperator(KeyedProcessFunction):
 
     def open(self, runtime_context: RuntimeContext) -> None:
         """Take the state; Flink calls this before the first element."""
-        self._users = MapStore(runtime_context, "users")
+        self._users = RecentStore(MapStore(runtime_context, "users"), RECENT_BYTES)
         self._dead_letters = self._form.tag(DEAD_LETTERS)
         self._warmed: set[int] = set()
         tune_interpreter()
@@ -116,6 +89,7 @@ class SessionsOperator(KeyedProcessFunction):
     def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterable[object]:
         """Fold a tick; its time is the element's timestamp."""
         shard, lines = value[0], value[1]
+        self._users.enter(shard)
         if self._warm and shard not in self._warmed:
             self._warmed.add(shard)
             for _ in self._users.items():

@@ -17,11 +17,14 @@ _DIGEST = hashlib.sha256(b"".join(source.read_bytes() for source in _SOURCES)).h
 _FOLDER = Path(numba.config.CACHE_DIR or Path(__file__).parent / "__pycache__")  # NUMBA_CACHE_DIR wins
 numba.config.CACHE_DIR = str(_FOLDER / _DIGEST)
 
-compiled: Callable[[Callable[..., Any]], Any] = numba.njit(cache=True, fastmath=_EXACT, nogil=True)
+
+compiled: Callable[[Callable[..., Any]], Any] = numba.njit(cache=True, fastmath=_EXACT)
 """Compile a kernel at its first call, or load it from the cache."""
 
-compiled_alone: Callable[[Callable[..., Any]], Any] = numba.njit(
-    cache=True, fastmath=_EXACT | {"reassoc", "contract"}, nogil=True
-)
-"""The same for a kernel that calls no other and is called from Python only: nothing is ever inlined, so it is compiled
-in one way, and its sums may run in vector registers."""
+compiled_long: Callable[[Callable[..., Any]], Any] = numba.njit(cache=True, fastmath=_EXACT, nogil=True)
+"""The same for a kernel that runs for 50 us and more at each call: other Python threads run beside it. For a shorter
+one, to get the interpreter back takes longer than the kernel."""
+
+compiled_alone: Callable[[Callable[..., Any]], Any] = numba.njit(cache=True, fastmath=_EXACT | {"reassoc", "contract"})
+"""The same as `compiled` for a kernel that calls no other and is called from Python only: nothing is ever inlined, so
+it is compiled in one way, and its sums may run in vector registers."""

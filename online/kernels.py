@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from online.compiled import compiled
+from online.compiled import compiled, compiled_long
 
 LANES = 64  # partial sums, so that a long sum runs in vector registers in one fixed order
 MASKED = np.float32(-1e30)  # below every score; finite, because fast math assumes so
@@ -234,7 +234,7 @@ def log_row(row: Any, out: Any) -> None:
         out[k] = f + y + exponent[k] * np.float32(0.693359375)
 
 
-@compiled
+@compiled_long
 def softmax_gradient(scores: Any, top: Any, target: Any, scored: Any) -> None:
     """Turn masked scores, in place, into the gradient of summed -log softmax(scores)[target]; 0 where not scored.
 
@@ -288,7 +288,7 @@ def mean_history(history: Any, weights: Any, table: Any, out: Any, norms: Any) -
             out[e, f] *= inverse
 
 
-@compiled
+@compiled_long
 def step_outputs(G: Any, GY: Any, H: Any, Y: Any, b: Any, squares_Y: Any, squares_b: Any, rate: Any) -> None:
     """Take one row-wise Adagrad step on the head's item rows Y and biases b.
 
@@ -433,7 +433,7 @@ def add_history(
     return int(B * P)
 
 
-@compiled
+@compiled_long
 def sum_rows(
     history: Any, decays: Any, row_start: Any, size: Any, row_ids: Any, weights: Any, totals: Any, seen: Any,
     seen_from: Any, open_: Any, start: Any,

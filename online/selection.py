@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from online.compiled import compiled
+from online.compiled import compiled, compiled_long
 from online.kernels import MASKED, UNRANKED, log_row, mass_of, rank_of, top_items
 
 FLOOR = 0.1  # a mass is spread this much over the catalogue, so that an item without a score has a finite log
 _MARGIN = 256  # items kept of a shared top list beyond K, at most: a user with more excluded costs a scan
 
 
-@compiled
+@compiled_long
 def select_dense(scores: Any, target: Any, scored: Any, item: Any, rank: Any, top: Any) -> None:
     """Write each event's best items, the target's rank and the best score.
 
