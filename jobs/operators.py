@@ -96,8 +96,7 @@ class SessionsOperator(KeyedProcessFunction):
                 pass
         records = [decode_line(line) for line in lines.split(RECORD)]
         folded = fold_tick(shard, ctx.timestamp(), records, self._load, self._settings)
-        for user, state in folded.states.items():
-            self._users.put(user, encode_user(state))
+        self._users.put_all({user: encode_user(state) for user, state in folded.states.items()})
         for letter in folded.dead:
             yield self._dead_letters, self._form.of(dead_letter_message(self._topic, letter))
         yield encode_share(folded.share)

@@ -61,4 +61,5 @@ def _unite(top: Any, target: Any, scored: Any, column: Any, item: Any, count: An
                     n += 1
         count[e] = n
         at[e] = column[target[e]] if scored[e] else -1
-        column[item[e, :n]] = _FREE
+        for k in range(n):
+            column[item[e, k]] = _FREE

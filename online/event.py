@@ -83,6 +83,8 @@ def _is_utf8(value: bytes) -> bool:
 
 
 def _is_id(text: str) -> bool:
+    if text.isascii():
+        return len(text) <= MAX_ID_BYTES
     try:
         return len(text.encode()) <= MAX_ID_BYTES
     except UnicodeEncodeError:  # a lone surrogate, which JSON escapes can spell

@@ -460,7 +460,8 @@ def sum_rows(
     used = 0
     for e in range(B):
         start[e] = used
-        hidden[seen[seen_from[e] : seen_from[e + 1]]] = True
+        for j in seen[seen_from[e] : seen_from[e + 1]]:
+            hidden[j] = True
         for p in range(P):
             q = history[e, p]
             if q < 0:

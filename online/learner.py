@@ -23,7 +23,7 @@ from state.tick import Row, Share
 LIST_BATCH = 64  # users whose lists are scored together; part of a list's identity, because products round by shape
 
 
-class After(msgspec.Struct, frozen=True):
+class After(msgspec.Struct, frozen=True, gc=False):
     """The last event folded into a list."""
 
     partition: int
@@ -31,7 +31,7 @@ class After(msgspec.Struct, frozen=True):
     event_id: str
 
 
-class UserList(msgspec.Struct, frozen=True):
+class UserList(msgspec.Struct, frozen=True, gc=False):
     """One refreshed list, as it goes to the recommendations topic."""
 
     user: str

@@ -125,13 +125,16 @@ def sum_neighbours(
         start: event e's part of the result is from start[e] to start[e + 1]; shape (B + 1,), written.
     """
     B, P = history.shape
-    ids = np.empty(B * P * items.shape[1], np.int32)
+    ids = np.empty(B * P * items.shape[1] + 1, np.int32)
     values = np.empty(len(ids), np.float32)
-    place = np.full(open_.shape[0], -1, np.int64)  # of an item in the event at hand; -2: not to be shown
+    sums = np.zeros(open_.shape[0], np.float32)  # of the event at hand
+    is_new = np.ones(open_.shape[0], np.bool_)
+    hidden = np.zeros(open_.shape[0], np.bool_)
     used = 0
     for e in range(B):
         start[e] = used
-        place[seen[seen_from[e] : seen_from[e + 1]]] = -2
+        for j in seen[seen_from[e] : seen_from[e + 1]]:
+            hidden[j] = True
         for p in range(P):
             q = history[e, p]
             if q < 0:
@@ -140,15 +143,20 @@ def sum_neighbours(
                 j = items[q, m]
                 if j < 0:
                     break
-                if place[j] == -1:
-                    place[j] = used
-                    ids[used] = j
-                    values[used] = 0
-                    used += 1
-                if place[j] >= 0:
-                    values[place[j]] += weights[p] * similar[q, m]
-        place[ids[start[e] : used]] = -1
-        place[seen[seen_from[e] : seen_from[e + 1]]] = -1
+                ids[used] = j  # without a branch: what is there already is overwritten
+                used += int(is_new[j])
+                is_new[j] = False
+                sums[j] += weights[p] * similar[q, m]
+        shown = start[e]
+        for k in range(start[e], used):
+            j = ids[k]
+            ids[shown], values[shown] = j, sums[j]
+            shown += int(not hidden[j])
+            sums[j] = 0
+            is_new[j] = True
+        used = shown
+        for j in seen[seen_from[e] : seen_from[e + 1]]:
+            hidden[j] = False
     start[B] = used
     return ids[:used], values[:used]
 

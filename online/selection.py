@@ -30,8 +30,11 @@ def select_dense(scores: Any, target: Any, scored: Any, item: Any, rank: Any, to
         row = scores[e]
         rank[e] = rank_of(row, target[e]) if scored[e] else 0
         n = top_items(row, MASKED, score, item[e])
-        item[e, n:] = -1
-        top[e] = score[:n].max() if n else np.float32(0)
+        top[e] = score[0] if n else np.float32(0)
+        for k in range(1, n):
+            top[e] = max(top[e], score[k])
+        for k in range(n, item.shape[1]):
+            item[e, k] = -1
 
 
 @compiled
@@ -54,7 +57,8 @@ def select_sparse(
         n = top_items(row, above, score, place) if len(row) else 0
         for k in range(n):
             item[e, k] = row_ids[place[k]]
-        item[e, n:] = -1
+        for k in range(n, item.shape[1]):
+            item[e, k] = -1
         mass[e] = mass_of(row)
 
 
@@ -94,7 +98,8 @@ def select_shared(row: Any, seen: Any, seen_from: Any, target: Any, scored: Any,
     blocked = np.zeros(N, np.bool_)
     for e in range(B):
         excluded = seen[seen_from[e] : seen_from[e + 1]]
-        blocked[excluded] = True
+        for j in excluded:
+            blocked[j] = True
         rank[e] = _rank_shared(row, target[e], excluded) if scored[e] else 0
         found = best
         if len(excluded) > wide - K and len(best) == wide:  # perhaps too few of them are left
@@ -103,11 +108,14 @@ def select_shared(row: Any, seen: Any, seen_from: Any, target: Any, scored: Any,
             found = _ordered_top(rest, K)
         n = 0
         for j in found:
-            if n < K and not blocked[j]:
-                item[e, n] = j
-                n += 1
-        item[e, n:] = -1
-        blocked[excluded] = False
+            if n == K:
+                break
+            item[e, n] = j
+            n += int(not blocked[j])
+        for k in range(n, K):
+            item[e, k] = -1
+        for j in excluded:
+            blocked[j] = False
 
 
 @compiled

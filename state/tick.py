@@ -19,7 +19,7 @@ class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
     offset: int
 
 
-class UserShare(msgspec.Struct, frozen=True, array_like=True):
+class UserShare(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What one user did in the tick, in order, and the past it starts from."""
 
     user: str
@@ -27,7 +27,7 @@ class UserShare(msgspec.Struct, frozen=True, array_like=True):
     rows: tuple[Row, ...]
 
 
-class Share(msgspec.Struct, frozen=True, array_like=True):
+class Share(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What one shard saw in the tick; `users` sorted by id."""
 
     shard: int
