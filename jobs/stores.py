@@ -48,7 +48,7 @@ class MapStore:
 
 
 class RecentStore:
-    """A store per key of which the entries used last are kept in memory, up to a number of bytes.
+    """A store per key of which the entries written last are kept in memory, up to a number of bytes.
 
     Everything is written through, so a restart finds it. Each call of Flink goes through the JVM and gives up the
     interpreter, for which the operators then wait in turn.

@@ -15,7 +15,6 @@ EVENTS_KEPT_MS = 7 * DAY_MS  # a job that was down for a weekend and more still 
 OUTPUTS_KEPT_MS = 14 * DAY_MS  # dead letters and metrics: long enough to look into them after a holiday
 EVENT_BYTES = 8 << 20  # a record too large for us must still arrive, to be dead-lettered with its bytes
 FOREVER = -1
-ANY_TIME = 2**63 - 1  # ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +33,18 @@ def plan(config: Config, partitions: int = PARTITIONS, retention_ms: int | None 
         config: the job's; a table without a topic adds none.
         partitions: of the events and of the lists, which are keyed by user; all others have one.
         retention_ms: instead of 7 d for events and 14 d for dead letters and metrics; -1 is for ever. A broker deletes
-            by the records' timestamps, which are event time: a log of last year, replayed through a topic with 7 d,
-            is gone within minutes.
+            by the records' timestamps, which for events are event time: a log of last year, replayed through a topic
+            with 7 d, is gone within minutes.
     """
     event_bytes = max(EVENT_BYTES, 2 * config.events.max_bytes)
 
-    def deleted(kept_ms: int, **more: int) -> dict[str, str]:
+    def deleted(kept_ms: int, **more: int | str) -> dict[str, str]:
         return _settings("delete", retention__ms=kept_ms if retention_ms is None else retention_ms, **more)
 
-    # Our outputs carry event time. Brokers since 4.0 refuse timestamps more than 1 h ahead of their clock; a list at
-    # the end of a tick may be, and refusing it would stop the job. (For events we want that refusal: one record from
-    # the far future would make all others late.)
-    free_time = {"message__timestamp__after__max__ms": ANY_TIME}
+    # The time of an output is when the broker took it: retention counts from there, and a reader sees how fresh a list
+    # is. (Its event time is in it. PyFlink sends the timer's time in process mode and none in thread mode, and brokers
+    # since 4.0 refuse times more than 1 h ahead of their clock, as a list at the end of a tick may be.)
+    appended = {"message__timestamp__type": "LogAppendTime"}
     topics = [
         Topic(config.events.topic, partitions, deleted(EVENTS_KEPT_MS, max__message__bytes=event_bytes)),
         Topic(config.items.topic, 1, _settings("compact")),
@@ -54,12 +53,12 @@ def plan(config: Config, partitions: int = PARTITIONS, retention_ms: int | None 
             config.lists.topic,
             partitions,
             # A reader that was away for a week still sees which lists were withdrawn.
-            _settings("compact", delete__retention__ms=EVENTS_KEPT_MS, **free_time),
+            _settings("compact", delete__retention__ms=EVENTS_KEPT_MS, **appended),
         ),
         # Twice: a dead letter holds the whole record as base64, which is a third larger.
-        Topic(config.dead_letters.topic, 1, deleted(OUTPUTS_KEPT_MS, max__message__bytes=2 * event_bytes, **free_time)),
+        Topic(config.dead_letters.topic, 1, deleted(OUTPUTS_KEPT_MS, max__message__bytes=2 * event_bytes, **appended)),
         # A tick's line holds every rank of it: some 80 bytes an event, so a backlog's tick can pass the broker's 1 MiB.
-        Topic(config.metrics.topic, 1, deleted(OUTPUTS_KEPT_MS, max__message__bytes=EVENT_BYTES, **free_time)),
+        Topic(config.metrics.topic, 1, deleted(OUTPUTS_KEPT_MS, max__message__bytes=EVENT_BYTES, **appended)),
     ]
     named = [topic for topic in topics if topic.name]
     names = [topic.name for topic in named]
@@ -116,7 +115,7 @@ def remedy(topic: str, key: str, value: str) -> str:
     return f"(kafka-configs.sh --alter --entity-type topics --entity-name {topic} --add-config {key}={value})"
 
 
-def _settings(policy: str, **values: int) -> dict[str, str]:
+def _settings(policy: str, **values: int | str) -> dict[str, str]:
     """`a__b=1` becomes "a.b": "1"."""
     return {"cleanup.policy": policy, **{key.replace("__", "."): str(value) for key, value in values.items()}}
 

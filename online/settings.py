@@ -12,7 +12,7 @@ class Learning:
 
     seed: int = 7  # of every random number
     history: int = 20  # newest items of a user that the experts read; more changed nothing in docs/quality.md
-    batch: int = 64  # events per mini-batch: 8 gains .4 % of HR@10, 128 costs 1 %, 512 costs 8 %
+    batch: int = 64  # events per mini-batch: 32 gains .0002 HR@10, 128 costs .001, 512 costs .02 (docs/quality.md)
     keep: int = 25  # items that each expert puts forward as candidates; 40 is no better within the error, and slower
     dim: int = 64  # of the head and of the whitened text; 128 gains .001 HR@10
     half_lives: tuple[float, ...] = (
