@@ -128,7 +128,7 @@ def _does(key: str, found: str | None, wanted: str) -> bool:
     """Say whether a setting does what is needed: more bytes or a longer time than needed is fine."""
     if found is None:
         return False
-    if key == "cleanup.policy":
+    if not wanted.lstrip("-").isdigit():  # a word, as of a policy
         return found == wanted
     return int(found) >= int(wanted) >= 0 or int(found) == FOREVER
 
