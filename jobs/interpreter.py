@@ -11,8 +11,8 @@ def tune_interpreter() -> None:
     """Make the interpreter fit the loop; to be called again when what lives long has been made.
 
     Nearly all objects live for one tick and die without the help of the collector of cycles, which took a tenth of the
-    learner's time. And in thread mode the Learner, which lets go of the interpreter in each kernel, got it back from
-    Sessions only after Python's default of 5 ms.
+    learner's time. And in thread mode the Learner, which lets go of the interpreter in long kernels, would get it back
+    from Sessions only after Python's default of 5 ms.
     """
     gc.freeze()
     gc.set_threshold(YOUNG, 20, 100)

@@ -433,6 +433,18 @@ def add_history(
     return int(B * P)
 
 
+@compiled
+def take_shown(ids: Any, values: Any, sums: Any, hidden: Any, first: int, used: int) -> int:
+    """Keep of ids[first:used] those not hidden, write their sums to `values`, clear all sums; return the new end."""
+    shown = first
+    for k in range(first, used):
+        j = ids[k]
+        ids[shown], values[shown] = j, sums[j]
+        shown += int(not hidden[j])
+        sums[j] = 0
+    return shown
+
+
 @compiled_long
 def sum_rows(
     history: Any, decays: Any, row_start: Any, size: Any, row_ids: Any, weights: Any, totals: Any, seen: Any,
@@ -472,13 +484,7 @@ def sum_rows(
                 ids[used] = j  # without a branch: what is there already is overwritten
                 used += int(sums[j] == 0)
                 sums[j] += factor * weights[x]
-        shown = start[e]
-        for k in range(start[e], used):
-            j = ids[k]
-            ids[shown], values[shown] = j, sums[j]
-            shown += int(not hidden[j])
-            sums[j] = 0
-        used = shown
+        used = take_shown(ids, values, sums, hidden, start[e], used)
         for j in seen[seen_from[e] : seen_from[e + 1]]:
             hidden[j] = open_[j] == 0
     start[B] = used

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from online.batch import Scores
 from online.compiled import compiled, compiled_alone
-from online.kernels import MASKED, top_items
+from online.kernels import MASKED, take_shown, top_items
 
 _BLOCK = 4096  # items whose similarities are summed at once, so that they stay in the fastest cache
 _FORGET_ALL = 256  # changed items from which on all lists are forgotten, which is cheaper than to look for them
@@ -147,14 +147,9 @@ def sum_neighbours(
                 used += int(is_new[j])
                 is_new[j] = False
                 sums[j] += weights[p] * similar[q, m]
-        shown = start[e]
         for k in range(start[e], used):
-            j = ids[k]
-            ids[shown], values[shown] = j, sums[j]
-            shown += int(not hidden[j])
-            sums[j] = 0
-            is_new[j] = True
-        used = shown
+            is_new[ids[k]] = True
+        used = take_shown(ids, values, sums, hidden, start[e], used)
         for j in seen[seen_from[e] : seen_from[e + 1]]:
             hidden[j] = False
     start[B] = used
