@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from online.batch import Scores
 from online.compiled import compiled, compiled_alone
-from online.kernels import MASKED, take_shown, top_items
+from online.kernels import MASKED, top_items
+from online.sparse import take_shown
 
 _BLOCK = 4096  # items whose similarities are summed at once, so that they stay in the fastest cache
 _FORGET_ALL = 256  # changed items from which on all lists are forgotten, which is cheaper than to look for them

@@ -1,10 +1,12 @@
 """Sparse rows that grow: counts of (row, item), kept in one pool for compiled loops; and the scores made of them."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from online.batch import Batch, Scores
-from online.kernels import add_history
+from online.compiled import compiled, compiled_long
 from online.selection import select_sparse, sparse_mass_features
 from state.tables import Tables
 
@@ -124,3 +126,116 @@ class SparseScores:
     def mass_features(self, batch: Batch, item: NDArray[np.int32], n: NDArray[np.int32], out: Scores) -> None:
         """See `Expert.features`; the scores are masses."""
         sparse_mass_features(self.ids, self.values, self.start, self._mass, len(batch.open), item, n, out)
+
+
+@compiled
+def add_history(
+    history: Any, targets: Any, amounts: Any, done: int, start: Any, size: Any, room: Any, totals: Any, ids: Any,
+    weights: Any, used: Any, row_max: int,
+) -> int:  # fmt: skip
+    """Add amounts[p] to entry (history[e, p], targets[e]) of a pool of sparse rows, for all events and positions.
+
+    Args:
+        history: rows, shape (B, P), -1 padded; targets: shape (B,); amounts: shape (P,), float32.
+        done: pairs (e, p) = (k // P, k % P) with k < done are skipped.
+        start, size, room, totals: per row: place in the pool, entries, places reserved, sum of amounts.
+        ids, weights: the pool; used: places reserved so far, shape (1,).
+        row_max: a row with this many entries forgets its lighter half (of equal weights the newer entries).
+
+    Returns:
+        The number of pairs done; fewer than B * P when the pool is full: make it larger and call again.
+    """
+    B, P = history.shape
+    for k in range(done, B * P):
+        q = history[k // P, k % P]
+        if q < 0:
+            continue
+        item = targets[k // P]
+        amount = amounts[k % P]
+        at = -1
+        for x in range(start[q], start[q] + size[q]):
+            if ids[x] == item:
+                at = x
+                break
+        if at < 0 and size[q] >= row_max:  # not when the room is full: a restored row has less room
+            heavy = np.sort(np.argsort(-weights[start[q] : start[q] + size[q]], kind="mergesort")[: row_max // 2])
+            for x in range(len(heavy)):
+                ids[start[q] + x] = ids[start[q] + heavy[x]]
+                weights[start[q] + x] = weights[start[q] + heavy[x]]
+            size[q] = len(heavy)
+        if at < 0 and size[q] == room[q]:
+            wider = max(4, 2 * size[q])
+            if used[0] + wider > ids.shape[0]:
+                return k
+            for x in range(size[q]):
+                ids[used[0] + x] = ids[start[q] + x]
+                weights[used[0] + x] = weights[start[q] + x]
+            start[q] = used[0]
+            room[q] = wider
+            used[0] += wider
+        if at < 0:
+            at = start[q] + size[q]
+            ids[at] = item
+            weights[at] = 0
+            size[q] += 1
+        weights[at] += amount
+        totals[q] += amount
+    return int(B * P)
+
+
+@compiled
+def take_shown(ids: Any, values: Any, sums: Any, hidden: Any, first: int, used: int) -> int:
+    """Keep of ids[first:used] those not hidden, write their sums to `values`, clear all sums; return the new end."""
+    shown = first
+    for k in range(first, used):
+        j = ids[k]
+        ids[shown], values[shown] = j, sums[j]
+        shown += int(not hidden[j])
+        sums[j] = 0
+    return shown
+
+
+@compiled_long
+def sum_rows(
+    history: Any, decays: Any, row_start: Any, size: Any, row_ids: Any, weights: Any, totals: Any, seen: Any,
+    seen_from: Any, open_: Any, start: Any,
+) -> Any:  # fmt: skip
+    """Return (ids, values): the sum over p of decays[p] * T[q_p, j] / sqrt(totals[q_p] + 1), where it is not 0.
+
+    Args:
+        history: rows q_p, shape (B, L), newest first, -1 padded; decays: shape (P,), float32.
+        row_start, size, row_ids, weights, totals: see `online.sparse.SparseRows`.
+        seen, seen_from, open_: see `Batch`; what an event may not show is left out.
+        start: event e's part of the result is from start[e] to start[e + 1]; shape (B + 1,), written.
+    """
+    B, P = history.shape[0], min(history.shape[1], decays.shape[0])
+    room = 0
+    for e in range(B):
+        for p in range(P):
+            if history[e, p] < 0:
+                break
+            room += size[history[e, p]]
+    ids = np.empty(room + 1, np.int32)
+    values = np.empty(room + 1, np.float32)
+    sums = np.zeros(open_.shape[0], np.float32)  # of the event at hand
+    hidden = open_ == 0
+    used = 0
+    for e in range(B):
+        start[e] = used
+        for j in seen[seen_from[e] : seen_from[e + 1]]:
+            hidden[j] = True
+        for p in range(P):
+            q = history[e, p]
+            if q < 0:
+                break
+            factor = decays[p] / np.float32(np.sqrt(totals[q] + np.float32(1)))
+            for x in range(row_start[q], row_start[q] + size[q]):
+                j = row_ids[x]
+                ids[used] = j  # without a branch: what is there already is overwritten
+                used += int(sums[j] == 0)
+                sums[j] += factor * weights[x]
+        used = take_shown(ids, values, sums, hidden, start[e], used)
+        for j in seen[seen_from[e] : seen_from[e + 1]]:
+            hidden[j] = open_[j] == 0
+    start[B] = used
+    return ids[:used], values[:used]

@@ -4,8 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online.batch import Batch, Scores
-from online.kernels import mask_scores, mean_history, softmax_gradient, step_inputs, step_outputs
+from online.kernels import mask_scores
 from online.selection import gap_features, select_dense
+from online.steps import mean_history, softmax_gradient, step_inputs, step_outputs
 from state.tables import Tables
 
 _FIRST_SQUARE = 0.1  # Adagrad accumulators start here: the first steps stay bounded

@@ -1,10 +1,12 @@
 """Popularity: what everybody consumes, lately or ever."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from online.batch import Batch, Scores
-from online.kernels import add_growing
+from online.compiled import compiled
 from online.selection import open_masses, select_shared, shared_mass_features
 from state.tables import Tables
 
@@ -36,7 +38,7 @@ class Popularity:
 
     def learn(self, batch: Batch) -> None:
         """See `Expert`; repeats count too."""
-        add_growing(batch.target, self._growth, self._counts, self._weight)
+        _add_growing(batch.target, self._growth, self._counts, self._weight)
         if self._weight[0] > _RESCALE:
             self._counts /= self._weight[0]
             self._weight[0] = 1.0
@@ -56,3 +58,11 @@ class Popularity:
         """See `Expert`."""
         self._counts = np.asarray(tables["counts"], np.float64)
         self._weight = np.asarray(tables["weight"], np.float64)
+
+
+@compiled
+def _add_growing(targets: Any, growth: float, counts: Any, weight: Any) -> None:
+    """Count each target, shape (B,), with a weight, shape (1,), that is multiplied by `growth` after each."""
+    for item in targets:
+        counts[item] += weight[0]
+        weight[0] *= growth

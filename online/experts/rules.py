@@ -4,8 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online.batch import Batch, Scores
-from online.kernels import sum_rows
-from online.sparse import SparseRows, SparseScores
+from online.sparse import SparseRows, SparseScores, sum_rows
 from state.tables import Tables
 
 

@@ -4,9 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online.batch import Batch, Scores
-from online.kernels import MASKED, mean_history
+from online.kernels import MASKED
 from online.neighbours import Neighbours, dot_features, sum_neighbours
 from online.sparse import SparseScores
+from online.steps import mean_history
 from state.tables import Tables
 
 

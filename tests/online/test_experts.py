@@ -1,111 +1,28 @@
 """Laws of every expert in the lineup; to add an expert is to have these checks, to learn a lesson is to add a check."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
-from unittest import mock
-
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-import online.sparse
 from online.batch import Batch, BatchBuilder, Scores
-from online.experts.base import Expert
-from online.experts.head import Head
 from online.experts.lineup import lineup
-from online.experts.popularity import Popularity
-from online.experts.rules import SequentialRules
 from online.history import History
-from online.kernels import MASKED, UNRANKED, mask_scores, softmax_gradient
-from online.selection import FLOOR
+from online.kernels import MASKED, UNRANKED
 from online.settings import Learning
-from state.tables import Tables, decode_tables, encode_tables, sha256_of
-from tests.small import LEARNING, copy_of, small_batch
+from state.tables import sha256_of
+from tests.online.expert_tools import N, learn, look, make, mass, random_batches, shown_by, stored, text
+from tests.small import LEARNING, small_batch
 
-N = 12
 NAMES = [expert.name for expert in lineup(LEARNING, np.zeros((1, 2), np.float32))]
 LEARNING_NAMES = [name for name in NAMES if name != "frozen_text"]
-Arrays = Mapping[str, NDArray[Any]]
 every_expert = pytest.mark.parametrize("name", NAMES)
 every_learning_expert = pytest.mark.parametrize("name", LEARNING_NAMES)
 QUERY = small_batch([[4, 2], [], [7, 7, 1, 0, 3], [11]], [5, 0, 2, 4])
-
-
-def text(rows: int = N, seed: int = 5) -> Scores:
-    vectors = np.random.default_rng(seed).normal(size=(rows, LEARNING.dim)) / np.sqrt(LEARNING.dim)
-    return np.asarray(vectors, np.float32)
-
-
-def make(name: str, base: Scores | None = None, learning: Learning = LEARNING) -> Expert:
-    return next(expert for expert in lineup(learning, text() if base is None else base) if expert.name == name)
-
-
-def random_batches(count: int, items: int = N, seed: int = 0) -> list[Batch]:
-    rng = np.random.default_rng(seed)
-    batches = []
-    for _ in range(count):
-        histories = [rng.permutation(items)[: rng.integers(0, 6)].tolist() for _ in range(LEARNING.batch)]
-        batches.append(small_batch(histories, rng.integers(0, items, LEARNING.batch).tolist(), items=items))
-    return batches
-
-
-class Look(NamedTuple):
-    """All that an expert says of a batch."""
-
-    item: NDArray[np.int32]  # all that it puts forward, shape (B, N)
-    rank: NDArray[np.int32]
-    feature: Scores  # of every item, nan where the event may not show it; shape (B, N)
-
-    def tobytes(self) -> bytes:
-        """Return all of it, to be compared bit by bit."""
-        return b"".join(part.tobytes() for part in self)
-
-
-def look(expert: Expert, batch: Batch, keep: int | None = None) -> Look:
-    B, items = len(batch.target), len(batch.open)
-    nominated, rank = np.full((B, keep or items), -7, np.int32), np.full(B, -7, np.int32)
-    expert.nominate(batch, nominated, rank)
-    shown = [shown_by(batch, e) for e in range(B)]
-    n = np.array([len(one) for one in shown], np.int32)
-    item = np.zeros((B, max(1, n.max())), np.int32)
-    for e, one in enumerate(shown):
-        item[e, : len(one)] = one
-    out = np.full(item.shape, np.nan, np.float32)
-    expert.features(batch, item, n, out)
-    feature = np.full((B, items), np.nan, np.float32)
-    for e, one in enumerate(shown):
-        feature[e, one] = out[e, : len(one)]
-    return Look(nominated, rank, feature)
-
-
-def shown_by(batch: Batch, e: int) -> list[int]:
-    """Return what event e may show."""
-    seen = batch.seen[batch.seen_from[e] : batch.seen_from[e + 1]].tolist()
-    return [j for j in range(len(batch.open)) if batch.open[j] and j not in seen]
-
-
-def learn(expert: Expert, batches: list[Batch]) -> Expert:
-    """Look, then learn, batch after batch, as the learner does."""
-    for batch in batches:
-        look(expert, batch, keep=3)
-        expert.learn(batch)
-    return expert
-
-
-def stored(expert: Expert) -> Tables:
-    """Return the tables after a way through bytes."""
-    return decode_tables(dict(encode_tables(expert.tables())))
 
 
 def preference(feature: Scores, target: int) -> float:
     """Return the target's log probability among what the event may show."""
     shown = feature[~np.isnan(feature)].astype(np.float64)
     return float(feature[target] - np.log(np.exp(shown).sum()))
-
-
-def mass(feature: Scores, items: int = N) -> Scores:
-    """Return the share of the mass behind the features of an expert of masses."""
-    return np.asarray(np.exp(feature.astype(np.float64)) - FLOOR / items, np.float32)
 
 
 @every_expert
@@ -259,199 +176,6 @@ def test_a_moved_text_moves_only_what_reads_it(name: str) -> None:
     change = np.abs((after[0] - after[0, 0]) - (before[0] - before[0, 0]))
     shown = shown_by(QUERY, 0)
     assert (change[shown] > 1e-4).tolist() == [row == 5 and reads_text for row in shown]
-
-
-def test_a_repeat_teaches_the_head_nothing() -> None:
-    """An event that no list could hold changes no table of the head, alone or beside others."""
-    expert = learn(make("head"), random_batches(5))
-    before = sha256_of(expert.tables())
-    repeat = small_batch([[4, 2], [1]], [2, 1])
-    assert not repeat.scored.any()
-    learn(expert, [repeat])
-    assert sha256_of(expert.tables()) == before
-
-
-def test_a_masked_item_teaches_the_head_nothing() -> None:
-    """The softmax is over the candidates: items that the user cannot be shown get no gradient as an output."""
-    expert = make("head")
-    before = copy_of(expert.tables())
-    learn(expert, [small_batch([[4, 2]], [5])])
-    after = expert.tables()
-    unchanged = [row for row in range(N) if np.array_equal(before["Y"][row], after["Y"][row])]
-    assert unchanged == [2, 4]
-
-
-def test_popularity_counts() -> None:
-    """All-time popularity is the count of events; a half-life halves an event's weight after that many events."""
-    base = text()
-    ever, lately = Popularity("a", np.inf, base), Popularity("b", 2.0, base)
-    batches = [small_batch([[], []], [3, 4]), small_batch([[], []], [4, 5])]
-    learn(ever, batches)
-    learn(lately, batches)
-    nobody = small_batch([[]], [0])
-    counts = np.array([0, 0, 0, 1, 2, 1, 0, 0, 0, 0, 0, 0]) / 4
-    np.testing.assert_allclose(mass(look(ever, nobody).feature[0]), counts, atol=1e-6)
-    decayed = 2.0 ** np.array([-2, -1.5, -0.5]) + [0, 2**-1.0, 0]
-    np.testing.assert_allclose(mass(look(lately, nobody).feature[0, 3:6]), decayed / decayed.sum(), rtol=1e-5)
-
-
-def test_popularity_never_overflows() -> None:
-    """An event's weight grows without end; the table is rescaled, and ratios stay."""
-    expert = Popularity("p", 1.0, text())
-    for _ in range(100):
-        learn(expert, [small_batch([[]] * 32, [3, 4] * 16)])
-    assert expert.tables()["weight"][0] <= 2.0**33 * 1e12
-    got = mass(look(expert, small_batch([[]], [0])).feature[0])
-    assert got[4] / got[3] == pytest.approx(2.0, rel=1e-4)
-
-
-def test_rules_count_what_followed() -> None:
-    """T[q, i] grows by 1 / d when i comes d items after q; repeats count too."""
-    rules = SequentialRules(3, 0.5, text())
-    learn(rules, [small_batch([[2, 1], [2]], [3, 2])])
-    got = look(rules, small_batch([[2], [1], [5, 2], [2, 1]], [0, 0, 0, 0], [[], [], [], []]))
-    followed_2, followed_1 = 1 / np.sqrt(3), 0.5 / np.sqrt(1.5)
-    np.testing.assert_allclose(mass(got.feature[0, [2, 3]]), 0.5, rtol=1e-5)
-    np.testing.assert_allclose(mass(got.feature[1, [2, 3]]), [0, 1], atol=1e-6)
-    np.testing.assert_allclose(mass(got.feature[2, [2, 3]]), 0.5, rtol=1e-5)
-    both = np.array([followed_2, followed_2 + 0.5 * followed_1])
-    np.testing.assert_allclose(mass(got.feature[3, [2, 3]]), both / both.sum(), rtol=1e-5)
-    assert np.count_nonzero(got.item >= 0) == 7
-
-
-def crowded_batches(count: int) -> list[Batch]:
-    """Item 0 is followed by ever new items, and by item 1 every other time."""
-    return [small_batch([[0], [0]], [2 + number % 90, 1], seen=[[], []], items=100) for number in range(count)]
-
-
-def test_rows_of_the_rules_are_bounded() -> None:
-    """A row holds ROW_MAX items at most, and what it forgets is what happened least."""
-    with mock.patch.object(online.sparse, "ROW_MAX", 16):
-        rules = make("sequential_rules", text(100))
-        for number, batch in enumerate(crowded_batches(90)):
-            learn(rules, [batch])
-            assert rules.tables()["rules.sizes"].max() <= 16
-            assert look(rules, batch, 1).item[0, 0] == 1 or number == 0
-
-
-@pytest.mark.parametrize("cut", [3, 10, 13, 14, 15, 16, 40])
-def test_rows_forget_alike_after_a_restore(cut: int) -> None:
-    """When a row forgets depends on what it holds, not on how its memory was laid out before a restart."""
-    with mock.patch.object(online.sparse, "ROW_MAX", 16):
-        batches = crowded_batches(60)
-        rules = learn(make("sequential_rules", text(100)), batches[:cut])
-        restored = make("sequential_rules", text(100))
-        restored.load(stored(rules))
-        for batch in batches[cut:]:
-            learn(rules, [batch])
-            learn(restored, [batch])
-            assert sha256_of(restored.tables()) == sha256_of(rules.tables())
-
-
-# Gradients against finite differences of the loss in float64.
-
-
-def head_loss(tables: Arrays, batch: Batch) -> float:
-    """Return the sum over the scored events of -log softmax(scores over the candidates)[target]."""
-    X, Y, b, positions = (tables[name].astype(np.float64) for name in ("X", "Y", "b", "positions"))
-    loss = 0.0
-    for e in np.flatnonzero(batch.scored).tolist():
-        past = batch.history[e][batch.history[e] >= 0]
-        weights = np.exp(positions[: len(past)])
-        h = weights @ X[past] / np.sqrt((weights**2).sum()) if len(past) else np.zeros(X.shape[1])
-        shown = np.setdiff1d(np.arange(len(Y)), batch.seen[batch.seen_from[e] : batch.seen_from[e + 1]])
-        scores = Y @ h + b
-        loss += np.log(np.exp(scores[shown]).sum()) - scores[batch.target[e]]
-    return float(loss)
-
-
-def finite_difference(tables: Arrays, name: str, batch: Batch, step: float = 1e-5) -> Scores:
-    """Return the gradient of the loss by one table."""
-    exact = {key: table.astype(np.float64) for key, table in tables.items()}
-    gradient = np.zeros(tables[name].shape)
-    for index in np.ndindex(gradient.shape):
-        kept = exact[name][index]
-        exact[name][index] = kept + step
-        above = head_loss(exact, batch)
-        exact[name][index] = kept - step
-        gradient[index] = (above - head_loss(exact, batch)) / (2 * step)
-        exact[name][index] = kept
-    return gradient.astype(np.float32)
-
-
-def taken_gradient(before: Arrays, after: Arrays, name: str, rate: float) -> Scores:
-    """Return the gradient that one Adagrad step used: the way it went, times root of the new accumulator, by rate."""
-    squares = after[{"X": "squares_X", "Y": "squares_Y", "b": "squares_b", "positions": "squares_p"}[name]]
-    root = np.sqrt(squares)[:, None] if before[name].ndim == 2 else np.sqrt(squares)
-    return np.asarray((before[name] - after[name]) * root / rate, np.float32)
-
-
-def trained_head() -> Head:
-    expert = make("head")
-    assert isinstance(expert, Head)
-    learn(expert, random_batches(10))
-    return expert
-
-
-def test_score_gradient_is_the_gradient() -> None:
-    """By the scores: the softmax over the candidates, minus 1 at the target, 0 for an event that is not scored."""
-    batch = small_batch([[4, 2], [], [2]], [5, 0, 2])
-    scores = np.random.default_rng(2).normal(size=(3, N)).astype(np.float32)
-    mask_scores(scores, batch.seen, batch.seen_from, batch.open)
-
-    def loss(scores: NDArray[Any]) -> float:
-        rows = [row[row > MASKED] for row in scores]
-        return float(sum(np.log(np.exp(rows[e]).sum()) - scores[e, batch.target[e]] for e in range(2)))
-
-    expected = np.zeros(scores.shape)
-    exact = scores.astype(np.float64)
-    for index in np.ndindex(scores.shape):
-        if scores[index] > MASKED:
-            nudge = np.zeros_like(exact)
-            nudge[index] = 1e-5
-            expected[index] = (loss(exact + nudge) - loss(exact - nudge)) / 2e-5
-    softmax_gradient(scores, scores.max(axis=1), batch.target, batch.scored)
-    np.testing.assert_allclose(scores, expected, atol=1e-6)
-
-
-@pytest.mark.parametrize("name", ["X", "Y", "b", "positions"])
-def test_head_steps_along_the_gradient(name: str) -> None:
-    """One event: the Adagrad step of each table follows the finite difference of the loss by that table."""
-    head = trained_head()
-    before = copy_of(head.tables())
-    batch = small_batch([[3, 8, 1, 10]], [5])
-    learn(head, [batch])
-    rate = LEARNING.position_rate if name == "positions" else LEARNING.head_rate
-    expected = finite_difference(before, name, batch)
-    assert np.abs(expected).max() > 1e-3
-    np.testing.assert_allclose(taken_gradient(before, copy_of(head.tables()), name, rate), expected, atol=2e-5)
-
-
-@pytest.mark.parametrize("name", ["Y", "b"])
-def test_head_sums_the_gradients_of_a_batch(name: str) -> None:
-    """Several events: the outputs' step follows the gradient of the summed loss, repeats left out."""
-    head = trained_head()
-    before = copy_of(head.tables())
-    batch = small_batch([[3, 8], [], [5, 1, 0], [6]], [5, 0, 11, 6])
-    assert batch.scored.tolist() == [True, True, True, False]
-    learn(head, [batch])
-    expected = finite_difference(before, name, batch)
-    np.testing.assert_allclose(
-        taken_gradient(before, copy_of(head.tables()), name, LEARNING.head_rate), expected, atol=2e-5
-    )
-
-
-def test_accumulators_sum_squared_norms() -> None:
-    """Adagrad's memory grows by each event's squared gradient norm, so a batch counts each of its events."""
-    head = trained_head()
-    before = copy_of(head.tables())
-    batch = small_batch([[3, 8, 1, 10], [7]], [5, 2])
-    singles = [small_batch([[3, 8, 1, 10]], [5]), small_batch([[7]], [2])]
-    learn(head, [batch])
-    for name, squares in (("Y", "squares_Y"), ("b", "squares_b")):
-        each = [finite_difference(before, name, single) for single in singles]
-        grown = sum((gradient**2).reshape(N, -1).sum(axis=1) for gradient in each)
-        np.testing.assert_allclose(copy_of(head.tables())[squares] - before[squares], grown, atol=1e-5)
 
 
 # A checkerboard whose answer is known: user u likes the items of u's parity; one of them is withheld.
