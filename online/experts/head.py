@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online.batch import Batch, Scores
+from online.experts.base import Column
 from online.kernels import mask_scores
 from online.selection import gap_features, select_dense
 from online.steps import mean_history, softmax_gradient, step_inputs, step_outputs
@@ -33,6 +34,7 @@ class Head:
             base: text vectors, shape (N, d), float32.
         """
         self.name = name
+        self.columns: tuple[Column, ...] = (Column(self.name, log_p=True),)
         self._rate = np.float32(rate)
         self._position_rate = np.float32(position_rate)
         self._X = base.copy()
@@ -61,7 +63,7 @@ class Head:
 
     def features(self, batch: Batch, item: NDArray[np.int32], n: NDArray[np.int32], out: Scores) -> None:
         """See `Expert`."""
-        gap_features(self._scores, self._top, item, n, out)
+        gap_features(self._scores, self._top, item, n, out[0])
 
     def learn(self, batch: Batch) -> None:
         """See `Expert`; only scored events teach, and the softmax is over what they may show."""

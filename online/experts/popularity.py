@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from online.batch import Batch, Scores
 from online.compiled import compiled
+from online.experts.base import Column
 from online.selection import open_masses, select_shared, shared_mass_features
 from state.tables import Tables
 
@@ -22,6 +23,7 @@ class Popularity:
     def __init__(self, name: str, half_life: float, base: Scores) -> None:
         """Start empty; `half_life` in events, infinity = all time."""
         self.name = name
+        self.columns: tuple[Column, ...] = (Column(self.name, log_p=True),)
         self._growth = 2.0 ** (1.0 / half_life)
         self._counts = np.zeros(len(base))
         self._weight = np.ones(1)
@@ -34,7 +36,7 @@ class Popularity:
 
     def features(self, batch: Batch, item: NDArray[np.int32], n: NDArray[np.int32], out: Scores) -> None:
         """See `Expert`."""
-        shared_mass_features(self._row, item, n, out)
+        shared_mass_features(self._row, item, n, out[0])
 
     def learn(self, batch: Batch) -> None:
         """See `Expert`; repeats count too."""
