@@ -90,7 +90,10 @@ class Learner:
         self._catalogue = catalogue
         self._rows = len(catalogue)
         self._lineup = lineup(learning, settings.candidates, catalogue.base)
-        self._blend = Blend(self._lineup.columns, learning.blend_rate)
+        self._blend = Blend(
+            self._lineup.columns, learning.blend_rate, learning.mixture_rate, learning.hidden, learning.network_rate,
+            learning.seed,
+        )  # fmt: skip
         self._keep = max(learning.keep, settings.top_k)  # a list is never short for want of candidates
         self._batch = BatchBuilder(learning.history)
         self._counts = np.zeros(4, np.int64)  # last tick, accepted, duplicates, lists
@@ -99,7 +102,7 @@ class Learner:
     @property
     def models(self) -> list[str]:
         """Names of what is measured: the blend, then each expert."""
-        return ["headwater", *(expert.name for expert in self._lineup.experts)]
+        return ["headwater", "headwater_request", *(expert.name for expert in self._lineup.experts)]
 
     def change(self, change: ItemChange) -> None:
         """Take over one change of the catalogue; it holds for the next tick."""
@@ -211,8 +214,8 @@ class Learner:
                 history.advance(item, at_ms)
             batch = self._batch.build(self._catalogue.open)
             found = find_candidates(self._lineup, batch, self._keep)
-            ranks[0, first : first + size] = self._blend.rank_and_learn(found, batch)
-            ranks[1:, first : first + size] = found.rank
+            ranks[0:2, first : first + size] = self._blend.rank_and_learn(found, batch)
+            ranks[2:, first : first + size] = found.rank
             for part in self._lineup.parts:
                 part.learn(batch)
         return known, ranks

@@ -73,8 +73,8 @@ class Head:
         GY = G.T @ self._H
         step_outputs(G, GY, self._H, self._Y, self._b, self._squares_Y, self._squares_b, self._rate)
         step_inputs(
-            batch.history, self._weights, self._norms, GH, self._H, self._X, self._squares_X, self._positions,
-            self._squares_p, self._rate, self._position_rate,
+            batch.history[:, : len(self._weights)], self._weights, self._norms, GH, self._H, self._X, self._squares_X,
+            self._positions, self._squares_p, self._rate, self._position_rate,
         )  # fmt: skip
 
     def grow(self, base: Scores) -> None:

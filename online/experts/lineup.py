@@ -40,6 +40,7 @@ def lineup(settings: Learning, candidates: Candidates, base: Scores) -> Lineup:
         SequentialRules(settings.rules_window, settings.rules_decay, base),
         FrozenText(settings.text_window, settings.text_decay, settings.text_scale, settings.text_neighbours, base),
         *own,
-        Head("head", settings.history, settings.head_decay, settings.head_rate, settings.position_rate, base),
+        Head("head_long", settings.history, settings.long_decay, settings.head_rate, settings.position_rate, base),
+        Head("head", settings.head_window, settings.head_decay, settings.head_rate, settings.position_rate, base),
     ]
     return Lineup(experts, [ItemLife(base)])
