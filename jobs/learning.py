@@ -21,6 +21,8 @@ RANGES: dict[str, Read] = {
     "text_neighbours": whole(1, 1000),  # items
     "head_rate": RATE,
     "head_decay": number(0.001, 1),  # its logarithm is learned from
+    "full_softmax": whole(0, 10**9),  # items; 0 samples always
+    "negatives": whole(1, 10_000),  # items; more is no sample
     "position_rate": RATE,
     "blend_rate": RATE,
 }

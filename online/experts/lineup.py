@@ -8,6 +8,7 @@ from online.experts.head import Head
 from online.experts.popularity import Popularity
 from online.experts.rules import SequentialRules
 from online.experts.text import FrozenText
+from online.sampling import Sampling
 from online.settings import Learning
 
 
@@ -18,5 +19,13 @@ def lineup(settings: Learning, base: Scores) -> list[Expert]:
         Popularity("popularity_all_time", math.inf, base),
         SequentialRules(settings.rules_window, settings.rules_decay, base),
         FrozenText(settings.text_window, settings.text_decay, settings.text_scale, settings.text_neighbours, base),
-        Head("head", settings.history, settings.head_decay, settings.head_rate, settings.position_rate, base),
+        Head(
+            "head",
+            settings.history,
+            settings.head_decay,
+            settings.head_rate,
+            settings.position_rate,
+            Sampling(settings.full_softmax, settings.negatives, settings.seed),
+            base,
+        ),
     ]
