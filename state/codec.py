@@ -25,17 +25,18 @@ def frame(kind: int, version: int, payload: bytes) -> bytes:
     return _HEAD.pack(MAGIC, kind, version, len(payload), _crc(kind, version, payload)) + payload
 
 
-def unframe(raw: bytes, kind: int, version: int) -> bytes:
+def unframe(raw: bytes, kind: int, version: int, *earlier: int) -> bytes:
     """Return the payload of a frame.
 
     Args:
         raw: the whole frame.
         kind: the kind expected, a number of `Kind`.
-        version: the only schema version that the caller reads.
+        version: the schema version that the caller writes.
+        earlier: those that it reads as well.
 
     Raises:
         CorruptBytes: not a frame, of another kind, cut short, or changed.
-        UnknownSchema: a schema version other than `version`.
+        UnknownSchema: none of these schema versions.
     """
     if len(raw) < _HEAD.size:
         raise CorruptBytes(
@@ -53,7 +54,7 @@ def unframe(raw: bytes, kind: int, version: int) -> bytes:
             f"a frame of kind {kind} is damaged: {length} payload bytes expected, {len(payload)} found, "
             "or its checksum differs; restore an earlier savepoint"
         )
-    if got_version != version:
+    if got_version not in (version, *earlier):
         raise UnknownSchema(
             f"bytes of kind {kind} have schema version {got_version}; this build reads {version}; "
             "restore with the build that wrote them, or add a migration"

@@ -5,7 +5,7 @@ import msgspec
 from state.codec import Kind, frame, unframe
 from state.user import HistoryState
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2: `HistoryState.baskets`
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -48,4 +48,4 @@ def encode_share(share: Share) -> bytes:
 
 def decode_share(raw: bytes) -> Share:
     """Return the share in `raw`; raises CorruptBytes or UnknownSchema."""
-    return _DECODER.decode(unframe(raw, Kind.TICK, SCHEMA_VERSION))
+    return _DECODER.decode(unframe(raw, Kind.TICK, SCHEMA_VERSION, 1))

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from online.batch import Batch, Scores
 from online.compiled import compiled_long
 from online.decayed import DecayedCounts, add_growing
+from online.experts.base import Column
 from online.kernels import MASKED, log_row, mask_scores, softmax_row
 from online.sampling import Sampling, draw_rows, expected_draws
 from online.selection import gap_features, select_dense
@@ -42,7 +43,7 @@ class Head:
             base: text vectors, shape (N, d), float32.
         """
         self.name = name
-        self.has_long_kernels = True
+        self.columns: tuple[Column, ...] = (Column(self.name, log_p=True),)
         self._rate = np.float32(rate)
         self._position_rate = np.float32(position_rate)
         self._sampling = sampling
@@ -74,7 +75,7 @@ class Head:
 
     def features(self, batch: Batch, item: NDArray[np.int32], n: NDArray[np.int32], out: Scores) -> None:
         """See `Expert`."""
-        gap_features(self._scores, self._top, item, n, out)
+        gap_features(self._scores, self._top, item, n, out[0])
 
     def learn(self, batch: Batch) -> None:
         """See `Expert`; only scored events teach, and the softmax is over what they may show."""

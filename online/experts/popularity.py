@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from online.batch import Batch, Scores
 from online.decayed import DecayedCounts
+from online.experts.base import Column
 from online.selection import open_masses, select_shared, shared_mass_features
 from state.tables import Tables
 
@@ -18,7 +19,7 @@ class Popularity:
     def __init__(self, name: str, half_life: float, base: Scores) -> None:
         """Start empty; `half_life` in events, infinity = all time."""
         self.name = name
-        self.has_long_kernels = False
+        self.columns: tuple[Column, ...] = (Column(self.name, log_p=True),)
         self._events = DecayedCounts(len(base), half_life)
         self._row: Scores = np.empty(0, np.float32)  # of the batch at hand
 
@@ -29,7 +30,7 @@ class Popularity:
 
     def features(self, batch: Batch, item: NDArray[np.int32], n: NDArray[np.int32], out: Scores) -> None:
         """See `Expert`."""
-        shared_mass_features(self._row, item, n, out)
+        shared_mass_features(self._row, item, n, out[0])
 
     def learn(self, batch: Batch) -> None:
         """See `Expert`; repeats count too."""

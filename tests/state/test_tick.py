@@ -1,5 +1,6 @@
 """Laws of a share's bytes."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +9,7 @@ from state.codec import Kind
 from state.errors import CorruptBytes, UnknownSchema
 from state.tick import SCHEMA_VERSION, Row, Share, UserShare, decode_share, encode_share
 from state.user import HistoryState
-from tests.golden.check import check_golden, with_version
+from tests.golden.check import check_golden, read_golden, with_version
 from tests.strategies import quick
 
 GOLDEN = Share(
@@ -24,7 +25,9 @@ GOLDEN = Share(
         ),
         UserShare(
             user="dée",
-            before=HistoryState(events=1, last_ms=1_600_000_000_000, basket="b", recent=("i2",), seen=("i2", "i9")),
+            before=HistoryState(
+                events=1, last_ms=1_600_000_000_000, basket="b", recent=("i2",), seen=("i2", "i9"), baskets=(1,)
+            ),
             rows=(
                 Row(at_ms=1_600_000_020_001, event_id="e2", item="i1", basket="b", partition=1, offset=3),
                 Row(at_ms=1_600_000_020_002, event_id="e3", item="i3", basket="b", partition=1, offset=4),
@@ -50,8 +53,16 @@ def test_round_trip(share: Share) -> None:
 
 
 def test_golden() -> None:
-    """Version 1 is read as it was written."""
-    assert decode_share(check_golden("share-1", encode_share(GOLDEN))) == GOLDEN
+    """Version 2 is read as it was written."""
+    assert decode_share(check_golden("share-2", encode_share(GOLDEN))) == GOLDEN
+
+
+def test_version_1_is_read() -> None:
+    """Its pasts end before the baskets."""
+    share = decode_share(read_golden("share-1"))
+    before = [user.before and msgspec.structs.replace(user.before, baskets=()) for user in GOLDEN.users]
+    assert [user.before for user in share.users] == before
+    assert [user.rows for user in share.users] == [user.rows for user in GOLDEN.users]
 
 
 def test_damage_and_newer_versions_are_refused() -> None:
@@ -59,5 +70,5 @@ def test_damage_and_newer_versions_are_refused() -> None:
     raw = encode_share(GOLDEN)
     with pytest.raises(CorruptBytes):
         decode_share(raw[:-1])
-    with pytest.raises(UnknownSchema, match="schema version 2; this build reads 1"):
+    with pytest.raises(UnknownSchema, match="schema version 3; this build reads 2"):
         decode_share(with_version(raw, Kind.TICK, SCHEMA_VERSION, SCHEMA_VERSION + 1))
