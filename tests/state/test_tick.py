@@ -1,5 +1,8 @@
 """Laws of a share's bytes."""
 
+from pathlib import Path
+
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,14 +30,14 @@ GOLDEN = Share(
             before=HistoryState(events=1, last_ms=1_600_000_000_000, basket="b", recent=("i2",), seen=("i2", "i9")),
             rows=(
                 Row(at_ms=1_600_000_020_001, event_id="e2", item="i1", basket="b", partition=1, offset=3),
-                Row(at_ms=1_600_000_020_002, event_id="e3", item="i3", basket="b", partition=1, offset=4),
+                Row(at_ms=1_600_000_020_002, event_id="e3", item="i3", basket="b", partition=1, offset=4, action="buy"),
             ),
         ),
     ),
 )  # by name, so that two fields that change places are seen
 numbers = st.integers(0, 2**53)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)
-rows = st.builds(Row, numbers, texts, texts, texts, numbers, numbers)
+rows = st.builds(Row, numbers, texts, texts, texts, numbers, numbers, texts)
 befores = st.none() | st.builds(HistoryState, numbers, numbers, texts, st.tuples(texts), st.tuples(texts, texts))
 users = st.builds(UserShare, texts, befores, st.lists(rows, max_size=3).map(tuple))
 shares = st.builds(Share, numbers, numbers, numbers, numbers, st.lists(users, max_size=3).map(tuple))
@@ -50,8 +53,18 @@ def test_round_trip(share: Share) -> None:
 
 
 def test_golden() -> None:
-    """Version 1 is read as it was written."""
-    assert decode_share(check_golden("share-1", encode_share(GOLDEN))) == GOLDEN
+    """Version 2 is read as it was written."""
+    assert decode_share(check_golden("share-2", encode_share(GOLDEN))) == GOLDEN
+
+
+def test_version_1_is_read() -> None:
+    """A share of before actions were kept has none; all else is as it was."""
+    raw = (Path(__file__).parents[1] / "golden" / "share-1").with_suffix(".bin").read_bytes()
+    first, second = GOLDEN.users
+    rows = tuple(msgspec.structs.replace(row, action="") for row in second.rows)
+    assert decode_share(raw) == msgspec.structs.replace(
+        GOLDEN, users=(first, msgspec.structs.replace(second, rows=rows))
+    )
 
 
 def test_damage_and_newer_versions_are_refused() -> None:
@@ -59,5 +72,5 @@ def test_damage_and_newer_versions_are_refused() -> None:
     raw = encode_share(GOLDEN)
     with pytest.raises(CorruptBytes):
         decode_share(raw[:-1])
-    with pytest.raises(UnknownSchema, match="schema version 2; this build reads 1"):
+    with pytest.raises(UnknownSchema, match="schema version 3; this build reads 2 and 1"):
         decode_share(with_version(raw, Kind.TICK, SCHEMA_VERSION, SCHEMA_VERSION + 1))
