@@ -1,6 +1,5 @@
 """Candidates: the union of the experts' exact top lists, with each expert's log probability as a feature."""
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,7 +7,7 @@ from numpy.typing import NDArray
 
 from online.batch import Batch, Scores
 from online.compiled import compiled
-from online.experts.base import Expert
+from online.experts.ensemble import Ensemble
 
 _FREE = -1
 
@@ -31,14 +30,13 @@ class Candidates(NamedTuple):
     feature: Scores
 
 
-def find_candidates(experts: Sequence[Expert], batch: Batch, keep: int) -> Candidates:
+def find_candidates(experts: Ensemble, batch: Batch, keep: int) -> Candidates:
     """Rank the targets by every expert, and collect each expert's best `keep` items that the event may show."""
     E, B, N = len(experts), len(batch.target), len(batch.open)
     keep = min(keep, N)
     top = np.empty((E, B, keep), np.int32)
     rank = np.empty((E, B), np.int32)
-    for expert, items, ranks in zip(experts, top, rank, strict=True):
-        expert.nominate(batch, items, ranks)
+    experts.nominate(batch, top, rank)
     item = np.empty((B, min(E * keep, N)), np.int32)
     n, at = np.empty(B, np.int32), np.empty(B, np.int32)
     _unite(top, batch.target, batch.scored, np.full(N, _FREE, np.int32), item, n, at)

@@ -13,6 +13,7 @@ from online.blend import Blend
 from online.candidates import find_candidates
 from online.catalogue import Catalogue, ItemChange
 from online.experts.base import Expert
+from online.experts.ensemble import Ensemble
 from online.experts.lineup import lineup
 from online.history import History
 from online.kernels import best_first, log_row
@@ -103,7 +104,7 @@ class Learner:
         self._settings = settings
         self._catalogue = catalogue
         self._rows = len(catalogue)
-        self._experts = lineup(learning, catalogue.base)
+        self._experts = Ensemble(lineup(learning, catalogue.base))
         self._blend = Blend(len(self._experts), learning.blend_rate)
         self._keep = max(learning.keep, settings.top_k)  # a list is never short for want of candidates
         self._batch = BatchBuilder(learning.history)
@@ -151,6 +152,7 @@ class Learner:
         measured = self._learn(events, histories)
         last = {user: row for _, _, user, row in events}
         lists = self._make_lists(tick_ms, histories, last)
+        self._experts.settle()
         duplicates = sum(share.duplicates for share in shares)
         metrics = TickMetrics(
             tick=tick_ms,
@@ -238,11 +240,11 @@ class Learner:
                 history.advance(item, at_ms)
             batch = self._batch.build(self._catalogue.open)
             found = find_candidates(self._experts, batch, self._keep)
+            if not self._frozen:
+                self._experts.learn(batch)
             ranks[0, first : first + size] = self._blend.rank_and_learn(found, batch)
             ranks[1:, first : first + size] = found.rank
             chance[:, first : first + size] = self._blend.chance
-            for expert in () if self._frozen else self._experts:
-                expert.learn(batch)
         return _Measured(past, ranks, chance)
 
     def _make_lists(

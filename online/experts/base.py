@@ -17,6 +17,7 @@ class Expert(Protocol):
     """
 
     name: str  # in reports and metrics
+    has_long_kernels: bool  # `nominate` and `learn` are each one kernel of ms that lets go of the interpreter
 
     def nominate(self, batch: Batch, item: NDArray[int32], rank: NDArray[int32]) -> None:
         """Write each event's best items and its target's rank. It changes nothing that a later score depends on.

@@ -1,9 +1,12 @@
 """The head: a light model over the frozen text, with a residual per item, that learns from every event."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from online.batch import Batch, Scores
+from online.compiled import compiled_long
 from online.kernels import mask_scores
 from online.selection import gap_features, select_dense
 from online.steps import mean_history, softmax_gradient, step_inputs, step_outputs
@@ -33,6 +36,7 @@ class Head:
             base: text vectors, shape (N, d), float32.
         """
         self.name = name
+        self.has_long_kernels = True
         self._rate = np.float32(rate)
         self._position_rate = np.float32(position_rate)
         self._X = base.copy()
@@ -49,15 +53,15 @@ class Head:
     def nominate(self, batch: Batch, item: NDArray[np.int32], rank: NDArray[np.int32]) -> None:
         """See `Expert`."""
         B = len(batch.target)
-        self._H, self._weights, self._norms = self._queries(batch)
         if len(self._scores) < B or self._scores.shape[1] != len(self._Y):
             self._scores = np.empty((B, len(self._Y)), np.float32)
-        scores = self._scores[:B]
-        np.matmul(self._H, self._Y.T, out=scores)
-        scores += self._b
-        mask_scores(scores, batch.seen, batch.seen_from, batch.open)
-        self._top = np.empty(B, np.float32)
-        select_dense(scores, batch.target, batch.scored, item, rank, self._top)
+        self._weights = np.exp(self._positions)
+        self._H, self._norms, self._top = np.empty((B, self._X.shape[1]), np.float32), *np.empty((2, B), np.float32)
+        _nominate(
+            batch.history[:, : len(self._weights)], self._weights, self._X, self._Y, self._b, batch.seen,
+            batch.seen_from, batch.open, batch.target, batch.scored, self._H, self._norms, self._scores[:B], item, rank,
+            self._top,
+        )  # fmt: skip
 
     def features(self, batch: Batch, item: NDArray[np.int32], n: NDArray[np.int32], out: Scores) -> None:
         """See `Expert`."""
@@ -65,14 +69,10 @@ class Head:
 
     def learn(self, batch: Batch) -> None:
         """See `Expert`; only scored events teach, and the softmax is over what they may show."""
-        G = self._scores[: len(batch.target)]
-        softmax_gradient(G, self._top, batch.target, batch.scored)
-        GH = G @ self._Y
-        GY = G.T @ self._H
-        step_outputs(G, GY, self._H, self._Y, self._b, self._squares_Y, self._squares_b, self._rate)
-        step_inputs(
-            batch.history, self._weights, self._norms, GH, self._H, self._X, self._squares_X, self._positions,
-            self._squares_p, self._rate, self._position_rate,
+        _learn(
+            batch.history[:, : len(self._weights)], self._weights, self._norms, self._H, batch.target, batch.scored,
+            self._scores[: len(batch.target)], self._top, self._X, self._Y, self._b, self._squares_X, self._squares_Y,
+            self._squares_b, self._positions, self._squares_p, self._rate, self._position_rate,
         )  # fmt: skip
 
     def grow(self, base: Scores) -> None:
@@ -109,10 +109,32 @@ class Head:
         for name, table in tables.items():
             setattr(self, f"_{name}", np.asarray(table, np.float32))
 
-    def _queries(self, batch: Batch) -> tuple[Scores, Scores, Scores]:
-        """Return the queries h, shape (B, d), the positional weights, shape (L,), their inverse norms, shape (B,)."""
-        weights = np.exp(self._positions)
-        queries = np.empty((len(batch.target), self._X.shape[1]), np.float32)
-        norms = np.empty(len(queries), np.float32)
-        mean_history(batch.history[:, : len(weights)], weights, self._X, queries, norms)
-        return queries, weights, norms
+
+@compiled_long
+def _nominate(
+    history: Any, weights: Any, X: Any, Y: Any, b: Any, seen: Any, seen_from: Any, open_: Any, target: Any, scored: Any,
+    H: Any, norms: Any, scores: Any, item: Any, rank: Any, top: Any,
+) -> None:  # fmt: skip
+    """Write the queries, shape (B, d), all masked scores, shape (B, N), and what `select_dense` makes of them."""
+    mean_history(history, weights, X, H, norms)
+    np.dot(H, Y.T, scores)
+    for e in range(scores.shape[0]):
+        row = scores[e]
+        for j in range(row.shape[0]):
+            row[j] += b[j]
+    mask_scores(scores, seen, seen_from, open_)
+    select_dense(scores, target, scored, item, rank, top)
+
+
+@compiled_long
+def _learn(
+    history: Any, weights: Any, norms: Any, H: Any, target: Any, scored: Any, scores: Any, top: Any, X: Any, Y: Any,
+    b: Any, squares_X: Any, squares_Y: Any, squares_b: Any, positions: Any, squares_p: Any, rate: Any,
+    position_rate: Any,
+) -> None:  # fmt: skip
+    """Take one step on all parameters; the scores become their gradient."""
+    softmax_gradient(scores, top, target, scored)
+    GH = np.dot(scores, Y)
+    GY = np.dot(scores.T, H)
+    step_outputs(scores, GY, H, Y, b, squares_Y, squares_b, rate)
+    step_inputs(history, weights, norms, GH, H, X, squares_X, positions, squares_p, rate, position_rate)

@@ -22,6 +22,7 @@ class Popularity:
     def __init__(self, name: str, half_life: float, base: Scores) -> None:
         """Start empty; `half_life` in events, infinity = all time."""
         self.name = name
+        self.has_long_kernels = False
         self._growth = 2.0 ** (1.0 / half_life)
         self._counts = np.zeros(len(base))
         self._weight = np.ones(1)

@@ -19,6 +19,7 @@ class SequentialRules:
     def __init__(self, window: int, decay: float, base: Scores) -> None:
         """Start empty; `window` items back, `decay` per item back."""
         self.name = "sequential_rules"
+        self.has_long_kernels = False
         self._decays = (decay ** np.arange(window)).astype(np.float32)
         self._amounts = (1.0 / np.arange(1, window + 1)).astype(np.float32)
         self._rules = SparseRows(len(base))
@@ -30,7 +31,7 @@ class SequentialRules:
         self._scores = scores = SparseScores(len(batch.target))
         scores.ids, scores.values = sum_rows(
             batch.history, self._decays, rules.start, rules.size, rules.ids, rules.weights, rules.totals, batch.seen,
-            batch.seen_from, batch.open, scores.start,
+            batch.seen_from, batch.open, scores.start, scores.dense,
         )  # fmt: skip
         scores.select(batch, np.float32(0), item, rank)
 

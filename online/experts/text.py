@@ -30,6 +30,7 @@ class FrozenText:
             base: text vectors, shape (N, d), float32.
         """
         self.name = "frozen_text"
+        self.has_long_kernels = False
         self._weights = (decay ** np.arange(window)).astype(np.float32)
         self._scale = np.float32(scale)
         self._neighbours = Neighbours(base, neighbours)
