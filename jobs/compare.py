@@ -31,7 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print it as JSON")
     parser.epilog = (
         "Both runs must hold the same events, scored alike. Differences are paired by event, their 95 %% intervals "
-        f"come from {DRAWS:,} draws of whole users. Status: 0 B is better, 1 B is worse, 3 no difference seen, 2 a mistake."
+        f"come from {DRAWS:,} draws of whole users. Status: 0 B is better, 1 B is worse, 3 no difference is seen, "
+        "2 a mistake."
     )
 
 
