@@ -22,11 +22,16 @@ _START = 0.15  # weight of each expert at the start
 class Blend:
     """z_c = sum over f of (a_f + sum over buckets k of a_kf) feature_cf, p = softmax over the candidates.
 
+    Attributes:
+        chance: p of the target and of the best candidate, for each event last ranked, shape (2, B); 0 where the target
+            is no candidate, and where the event is not scored.
+
     Source: docs/quality.md, B2 (combiner) and D5; the weights differ a lot from log to log, so they are learned.
     """
 
     def __init__(self, columns: Sequence[Column], rate: float) -> None:
         """Start with equal weights of the log probabilities; `rate` is the Adagrad step."""
+        self.chance: Scores = np.zeros((2, 0), np.float32)
         buckets = len(PAST_EDGES) + len(SEEN_EDGES) + 2
         self._rate = np.float32(rate)
         self._weights = np.zeros((1 + buckets, len(columns)), np.float32)
@@ -36,11 +41,16 @@ class Blend:
     def rank_and_learn(self, found: Candidates, batch: Batch) -> NDArray[np.int32]:
         """Return the target's rank per event, predicted before the event is learned; 0 where not scored."""
         ranks = np.zeros(len(found.n), np.int32)
+        self.chance = np.zeros((2, len(found.n)), np.float32)
         _learn(
             found.feature, found.n, found.at, batch.scored, _buckets(batch), self._weights, self._squares, self._rate,
-            ranks,
+            ranks, self.chance,
         )  # fmt: skip
         return ranks
+
+    def freeze(self) -> None:
+        """Learn nothing from now on: the frozen control's blend."""
+        self._rate = np.float32(0)
 
     def score(self, found: Candidates, batch: Batch) -> Scores:
         """Return z of every candidate, shape (B, C); it learns nothing."""
@@ -88,8 +98,9 @@ def _score(feature: Any, count: Any, bucket: Any, weights: Any, score: Any) -> N
 
 @compiled
 def _learn(
-    feature: Any, count: Any, at: Any, scored: Any, bucket: Any, weights: Any, squares: Any, rate: Any, ranks: Any
-) -> None:
+    feature: Any, count: Any, at: Any, scored: Any, bucket: Any, weights: Any, squares: Any, rate: Any, ranks: Any,
+    chance: Any,
+) -> None:  # fmt: skip
     """Event by event: score the candidates, rank the target, and then take an Adagrad step."""
     F, _, C = feature.shape
     total = np.empty(F, np.float32)
@@ -99,13 +110,18 @@ def _learn(
         n = count[e]
         if not scored[e]:
             continue
-        if at[e] < 0:
+        if n == 0:
             ranks[e] = UNRANKED
             continue
         z = score[:n]
         _score_one(feature, e, bucket[e], weights, total, z)
-        ranks[e] = rank_of(z, at[e])
         softmax_row(z, z.max(), p[:n], powers[:n], powers_as_float[:n])
+        chance[1, e] = p[:n].max()
+        if at[e] < 0:
+            ranks[e] = UNRANKED
+            continue
+        ranks[e] = rank_of(z, at[e])
+        chance[0, e] = p[at[e]]
         for f in range(F):
             row = feature[f, e]
             g = np.float32(0)
