@@ -14,6 +14,7 @@ from state.errors import HeadwaterError
 COMMANDS = {
     "replay": ("jobs.replay", "replay a log from files: lists, quality and a report"),
     "run": ("jobs.run", "run the loop live, Kafka to Kafka, until stopped"),
+    "compare": ("jobs.compare", "tell whether one replay is better than another, or the difference is chance"),
     "encode": ("jobs.encode", "turn item texts into vectors, once or as a side process on topics"),
     "kafka": ("jobs.broker", "start, stop or show a one-node Kafka broker for development"),
     "topics": ("jobs.topics", "create the topics of a job"),
@@ -28,8 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0; 1 if it found something wrong; 2 for a user's mistake; 130 when interrupted; 141 when nobody reads its output
-        any more, as with `| head`.
+        0; 1 if it found something wrong; 2 for a user's mistake; 3 if it saw no difference; 130 when interrupted; 141
+        when nobody reads its output any more, as with `| head`.
     """
     _require_python()
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from online.metrics import hits
+from online.evaluation.ranks import hits
 
 _TERMINAL_S, _PLAIN_S = 0.2, 10.0  # between two lines
 

@@ -20,7 +20,9 @@ from jobs.progress import Progress, day, told_at_the_end
 from jobs.unknown_items import count_unknown
 from jobs.versions import versions
 from models.vectors import read_vectors
-from online.metrics import collect
+from online.evaluation.delivered import DeliveredList, gather
+from online.evaluation.outcomes import collect
+from online.evaluation.summary import evaluate
 from online.record import LATE
 from online.report import build_report, count_reasons, digest_lists, json_lines
 from state.errors import HeadwaterError
@@ -262,6 +264,7 @@ def _report(config: Config, summary: LogSummary, out: Path, wall_s: float, about
             f"{out / LISTS} holds {lists.lists:,} lists, the run made {final['lists']:,}; expected equal numbers; "
             "did two replays write to one folder? run it again"
         )
+    run = collect(json_lines([out / METRICS]))
     report = build_report(
         events=summary.records,
         accepted=final["accepted"],
@@ -269,7 +272,8 @@ def _report(config: Config, summary: LogSummary, out: Path, wall_s: float, about
         reasons=count_reasons([out / DEAD_LETTERS]),
         lists=lists,
         head_sha256=final["head_sha256"],
-        run=collect(json_lines([out / METRICS])),
+        run=run,
+        evaluation=evaluate(run, gather(json_lines([out / LISTS], DeliveredList), run)),
         wall_s=wall_s,
         config=config.as_dict(),
         versions=versions(),
@@ -282,7 +286,7 @@ def _report(config: Config, summary: LogSummary, out: Path, wall_s: float, about
 
 def _final(metrics: Path) -> dict[str, Any]:
     """Return the last metrics line, which holds the totals."""
-    final = next((line for line in json_lines([metrics]) if line.get("final")), None)
+    final: dict[str, Any] | None = next((line for line in json_lines([metrics]) if line.get("final")), None)
     if final is None:
         raise HeadwaterError(f"{metrics} has no final line: the run ended early; see the log, run it again")
     return final

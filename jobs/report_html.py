@@ -8,8 +8,9 @@ from string import Template
 from typing import Any
 
 from jobs.report_chart import NARROW, WIDE, Line, learning_curve, legend
+from online.evaluation.ranks import standard_error
+from online.evaluation.slices import HEADLINES
 from online.event import REASONS
-from online.metrics import SLICES, standard_error
 
 OWN = "headwater"
 _PAGE = Path(__file__).with_name("report_page.html")
@@ -59,7 +60,7 @@ def render_report(report: Mapping[str, Any]) -> str:
         "curve_narrow": learning_curve(curve["at"], lines, NARROW, title),
         "legend": legend(lines, figures),
         "quality_text": escape(_error_text(report)),
-        "tables": "".join(_slice(report["metrics"], name, is_open=name == "all") for name in SLICES),
+        "tables": "".join(_slice(report["metrics"], name, is_open=name == "all") for name in HEADLINES),
         "meanings": "".join(f"<dt>{escape(word)}</dt><dd>{escape(text)}</dd>" for word, text in _MEANINGS.items()),
         "sum": _sum(report),
         "reasons": _reasons(report.get("dead_letters_by_reason", {})),
@@ -174,7 +175,7 @@ def _slice(metrics: Mapping[str, Any], name: str, *, is_open: bool) -> str:
     head = "".join(f"<th>{escape(column.upper())}</th>" for column in _COLUMNS)
     return (
         f"<details{' open' if is_open else ''}><summary>{escape(_SLICE_NAMES[name])} "
-        f'<span class="quiet">{escape(SLICES[name])}</span></summary><div class="scroll"><table><thead><tr>'
+        f'<span class="quiet">{escape(HEADLINES[name])}</span></summary><div class="scroll"><table><thead><tr>'
         f"<th>Model</th>{head}<th>n</th></tr></thead><tbody>{rows}</tbody></table></div></details>"
     )
 

@@ -35,6 +35,10 @@ class Blend:
     Beside it, `request` is the same with weights by the time since the user's event before on top: what could be shown
     if lists were made when the user asks. It is measured, no list is made by it.
 
+    Attributes:
+        chance: p of the target and of the best candidate, for each event last ranked, shape (2, B); 0 where the target
+            is no candidate, and where the event is not scored.
+
     Source: docs/quality.md, B2 (combiner) and D5; the weights differ a lot from log to log, so they are learned.
     """
 
@@ -51,6 +55,8 @@ class Blend:
             network_rate: Adam step of the network.
             seed: of the network's start.
         """
+        self.chance: Scores = np.zeros((2, 0), np.float32)
+        self._frozen = False
         self._rate = np.float32(rate)
         self._mixture_rate = np.float32(mixture_rate)
         self._mixed = np.array([f for f, column in enumerate(columns) if column.log_p], np.int64)
@@ -70,6 +76,8 @@ class Blend:
     def rank_and_learn(self, found: Candidates, batch: Batch) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Return the target's rank per event, predicted before it is learned, and by `request`; 0 where not scored."""
         ranks = np.zeros((2, len(found.n)), np.int32)
+        rate = np.float32(0) if self._frozen else self._rate
+        self.chance = np.zeros((2, len(found.n)), np.float32)
         bucket, by_past, by_gap = _buckets(batch)
         logs = np.empty((len(found.feature) + 1, *found.item.shape), np.float32)
         context = np.empty((len(found.n), 2 + len(self._mixed)), np.float32)
@@ -104,18 +112,25 @@ class Blend:
                 self._squares,
                 self._gap_weights,
                 self._gap_squares,
-                self._rate,
+                rate,
                 offset,
                 first,
                 last,
                 ranks,
+                self.chance,
                 gradient,
             )
+            if self._frozen:
+                continue
             if learned:
                 self._network.step(X, hidden, gradient, learned)
             learn_mixture(target_p, found.at, by_past, self._mixture, self._mixture_rate, first, last)
             learn_scale(logs, context, found.n, found.at, self._scale, first, last)
         return ranks[0], ranks[1]
+
+    def freeze(self) -> None:
+        """Learn nothing from now on: the frozen control's blend."""
+        self._frozen = True
 
     def score(self, found: Candidates, batch: Batch) -> Scores:
         """Return z of every candidate, shape (B, C); it learns nothing."""
@@ -366,6 +381,7 @@ def learn_linear(
     first: int,
     last: int,
     ranks: Any,
+    chance: Any,
     gradient: Any,
 ) -> int:
     """Event by event: score the candidates, rank the target, and then take a step; return the number of steps.
@@ -378,6 +394,7 @@ def learn_linear(
         offset: the network's part of z, shape ((last - first) * C,).
         first, last: the events.
         ranks: shape (2, B), int32, written.
+        chance: see `Blend.chance`, written.
         gradient: of the loss by z, shape ((last - first) * C,), written.
     """
     F, _, C = logs.shape
@@ -388,16 +405,21 @@ def learn_linear(
     for e in range(first, last):
         if not scored[e]:
             continue
-        if at[e] < 0:
+        m = n[e]
+        if m == 0:
             ranks[:, e] = UNRANKED
             continue
-        m = n[e]
         z = score[:m]
         z[:] = offset[(e - first) * C : (e - first) * C + m]
         _total(weights, bucket[e], total)
         _add_weighted(logs, e, total, z)
-        ranks[0, e] = rank_of(z, at[e])
         softmax_row(z, z.max(), p[:m], powers[:m], powers_as_float[:m])
+        chance[1, e] = p[:m].max()
+        if at[e] < 0:
+            ranks[:, e] = UNRANKED
+            continue
+        ranks[0, e] = rank_of(z, at[e])
+        chance[0, e] = p[at[e]]
         for c in range(m):
             gradient[(e - first) * C + c] = p[c]
         gradient[(e - first) * C + at[e]] -= np.float32(1)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from online.batch import Batch, Scores
 from online.compiled import compiled
-from online.experts.lineup import Lineup
+from online.experts.ensemble import Ensemble
 
 _FREE = -1
 
@@ -30,20 +30,19 @@ class Candidates(NamedTuple):
     feature: Scores
 
 
-def find_candidates(lineup: Lineup, batch: Batch, keep: int) -> Candidates:
+def find_candidates(experts: Ensemble, batch: Batch, keep: int) -> Candidates:
     """Rank the targets by every expert, unite their best `keep` items that each event may show, and describe these."""
-    E, B, N = len(lineup.experts), len(batch.target), len(batch.open)
+    E, B, N = len(experts.lineup.experts), len(batch.target), len(batch.open)
     keep = min(keep, N)
     top = np.empty((E, B, keep), np.int32)
     rank = np.empty((E, B), np.int32)
-    for expert, items, ranks in zip(lineup.experts, top, rank, strict=True):
-        expert.nominate(batch, items, ranks)
+    experts.nominate(batch, top, rank)
     item = np.empty((B, min(E * keep, N)), np.int32)
     n, at = np.empty(B, np.int32), np.empty(B, np.int32)
     _unite(top, batch.target, batch.scored, np.full(N, _FREE, np.int32), item, n, at)
-    feature = np.empty((len(lineup.columns), *item.shape), np.float32)
+    feature = np.empty((len(experts.lineup.columns), *item.shape), np.float32)
     first = 0
-    for part in lineup.parts:
+    for part in experts.lineup.parts:
         last = first + len(part.columns)
         part.features(batch, item, n, feature[first:last])
         first = last

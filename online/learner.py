@@ -13,9 +13,10 @@ from online.blend import Blend
 from online.candidates import find_candidates
 from online.catalogue import Catalogue, ItemChange
 from online.experts.base import Signal
+from online.experts.ensemble import Ensemble
 from online.experts.lineup import lineup
 from online.history import History
-from online.kernels import best_first
+from online.kernels import best_first, log_row
 from online.settings import Settings
 from state.tables import Tables, sha256_of
 from state.tick import Row, Share
@@ -55,7 +56,13 @@ class TickMetrics(msgspec.Struct, frozen=True):
     scored: int
     items: int  # in the catalogue, closed ones included
     changed: list[str]  # items whose change of the catalogue holds from this tick on
-    known: list[int]  # per accepted event: 1 when the user had an event before
+    user: list[str]  # per accepted event, as all below
+    item: list[str]
+    left_ms: list[int]  # event time until the tick's end, 0 in its last millisecond
+    past: list[int]  # events of the user before this one
+    actions: dict[str, list[int]]  # action -> places of its events in this tick; without those that name none
+    surprise: list[float]  # -ln p of the item among the blend's candidates; 0 where it is none or is not scored
+    best: list[float]  # p of the blend's best candidate; 0 where the event is not scored
     ranks: dict[str, list[int]]  # model -> rank per accepted event
 
 
@@ -68,6 +75,14 @@ class Final(msgspec.Struct, frozen=True):
     duplicates: int
     lists: int
     head_sha256: str
+
+
+class _Measured(NamedTuple):
+    """What was measured of a tick's events, before each was learned."""
+
+    past: list[int]
+    ranks: NDArray[np.int32]  # shape (models, events)
+    chance: NDArray[np.float32]  # see `Blend.chance`; shape (2, events)
 
 
 class TickResult(NamedTuple):
@@ -89,7 +104,8 @@ class Learner:
         self._settings = settings
         self._catalogue = catalogue
         self._rows = len(catalogue)
-        self._lineup = lineup(learning, settings.candidates, catalogue.base)
+        self._experts = Ensemble(lineup(learning, settings.candidates, catalogue.base))
+        self._lineup = self._experts.lineup
         self._blend = Blend(
             self._lineup.columns, learning.blend_rate, learning.mixture_rate, learning.hidden, learning.network_rate,
             learning.seed,
@@ -98,6 +114,7 @@ class Learner:
         self._batch = BatchBuilder(learning.history)
         self._counts = np.zeros(4, np.int64)  # last tick, accepted, duplicates, lists
         self._changed: list[str] = []  # since the last tick
+        self._frozen = False
 
     @property
     def models(self) -> list[str]:
@@ -136,9 +153,10 @@ class Learner:
         for event in events:
             self._catalogue.row(event[3].item)
         self._grow()
-        known, ranks = self._learn(events, histories)
+        measured = self._learn(events, histories)
         last = {user: row for _, _, user, row in events}
         lists = self._make_lists(tick_ms, histories, last)
+        self._experts.settle()
         duplicates = sum(share.duplicates for share in shares)
         metrics = TickMetrics(
             tick=tick_ms,
@@ -147,16 +165,27 @@ class Learner:
             duplicates=duplicates,
             dead_letters=sum(share.dead for share in shares),
             lists=len(lists),
-            scored=int(np.count_nonzero(ranks[0])),
+            scored=int(np.count_nonzero(measured.ranks[0])),
             items=len(self._catalogue),
             changed=self._changed,
-            known=known,
-            ranks={model: row.tolist() for model, row in zip(self.models, ranks, strict=True)},
+            user=[user for _, _, user, _ in events],
+            item=[row.item for _, _, _, row in events],
+            left_ms=[tick_ms - at_ms for at_ms, _, _, _ in events],
+            past=measured.past,
+            actions=_places(row.action for _, _, _, row in events),
+            surprise=_surprise(measured.chance[0]),
+            best=_rounded(measured.chance[1], 4),
+            ranks={model: row.tolist() for model, row in zip(self.models, measured.ranks, strict=True)},
         )
         self._changed = []
         self._counts += [0, len(events), duplicates, len(lists)]
         self._counts[0] = tick_ms
         return TickResult(lists, metrics)
+
+    def freeze(self) -> None:
+        """Learn and count nothing from now on, while users' histories go on: the frozen control. For good."""
+        self._frozen = True
+        self._blend.freeze()
 
     def final(self) -> Final:
         """Return the totals and the fingerprint of all tables."""
@@ -199,26 +228,28 @@ class Learner:
         self,
         events: Sequence[tuple[int, bytes, str, Row]],
         histories: dict[str, History[int]],
-    ) -> tuple[list[int], NDArray[np.int32]]:
-        """Predict, then learn, mini-batch by mini-batch; return `known` and the ranks, shape (models, events)."""
+    ) -> _Measured:
+        """Predict, then learn, mini-batch by mini-batch."""
         size = self._settings.learning.batch
         ranks = np.zeros((len(self.models), len(events)), np.int32)
-        known = []
+        chance = np.zeros((2, len(events)), np.float32)
+        past = []
         for first in range(0, len(events), size):
             self._batch.clear()
             for at_ms, _, user, row in events[first : first + size]:
                 history, item = histories[user], self._catalogue.row(row.item)
                 history.enter(at_ms, row.basket)
-                known.append(int(history.events > 0))
+                past.append(history.events)
                 self._batch.add(history, item, at_ms)
                 history.advance(item, at_ms)
             batch = self._batch.build(self._catalogue.open)
-            found = find_candidates(self._lineup, batch, self._keep)
-            ranks[0:2, first : first + size] = self._blend.rank_and_learn(found, batch)
+            found = find_candidates(self._experts, batch, self._keep)
+            if not self._frozen:
+                self._experts.learn(batch)
+            ranks[:2, first : first + size] = self._blend.rank_and_learn(found, batch)
             ranks[2:, first : first + size] = found.rank
-            for part in self._lineup.parts:
-                part.learn(batch)
-        return known, ranks
+            chance[:, first : first + size] = self._blend.chance
+        return _Measured(past, ranks, chance)
 
     def _make_lists(
         self,
@@ -235,7 +266,7 @@ class Learner:
             for user in users[first : first + LIST_BATCH]:
                 self._batch.add(histories[user])
             batch = self._batch.build(self._catalogue.open)
-            found = find_candidates(self._lineup, batch, self._keep)
+            found = find_candidates(self._experts, batch, self._keep)
             score = self._blend.score(found, batch)
             best = np.empty((len(batch.past), self._settings.top_k), np.int32)
             best_score = np.empty(best.shape, np.float32)
@@ -257,6 +288,27 @@ class Learner:
                     )
                 )
         return lists
+
+
+def _places(actions: Iterable[str]) -> dict[str, list[int]]:
+    """Return action -> places of its events, in the order of the actions' first events."""
+    places: dict[str, list[int]] = {}
+    for place, action in enumerate(actions):
+        if action:
+            places.setdefault(action, []).append(place)
+    return places
+
+
+def _surprise(chance: NDArray[np.float32]) -> list[float]:
+    """Return -ln p to three digits; the kernel's logarithm, because the library's differs from host to host."""
+    log = np.empty_like(chance)
+    log_row(np.where(chance > 0, chance, np.float32(1)), log)
+    return _rounded(-log, 3)
+
+
+def _rounded(values: NDArray[np.float32], digits: int) -> list[float]:
+    rounded: list[float] = (np.round(values.astype(np.float64), digits) + 0.0).tolist()  # 0.0, never -0.0
+    return rounded
 
 
 def identity(settings: Settings, catalogue: Catalogue) -> str:

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from online.metrics import Ranks, curves, measure
+from online.evaluation.curves import curves
+from online.evaluation.outcomes import Outcomes
+from online.evaluation.ranks import measure
 from online.record import LATE, LATE_IDLE
 from state.errors import HeadwaterError
 
@@ -28,7 +30,8 @@ def build_report(
     reasons: Mapping[str, int],
     lists: ListsDigest,
     head_sha256: str,
-    run: Ranks,
+    run: Outcomes,
+    evaluation: Mapping[str, Any],
     wall_s: float,
     config: Mapping[str, Any],
     versions: Mapping[str, str],
@@ -42,10 +45,11 @@ def build_report(
         reasons: reason code -> dead letters, late records among them.
         lists: of `digest_lists`.
         head_sha256: of all learned tables at the end.
-        run: of `online.metrics.collect`.
+        run: of `online.evaluation.outcomes.collect`.
+        evaluation: of `online.evaluation.summary.evaluate`.
         wall_s: seconds from the first record to the last list.
         config, versions: as they are to be shown.
-        extra: further keys, such as the engine; they come last.
+        extra: further keys, such as the engine; they come last but for the evaluation.
 
     Raises:
         HeadwaterError: a record vanished or was counted twice.
@@ -59,9 +63,9 @@ def build_report(
             f"{late} late, {dead_letters} dead letters); expected equal numbers; an output of this run is incomplete, "
             "or was written over another's: run it again into an empty folder"
         )
-    if len(run.known) != accepted:
+    if run.n != accepted:
         raise HeadwaterError(
-            f"{accepted} events were accepted, the metrics hold {len(run.known)}; expected equal numbers; "
+            f"{accepted} events were accepted, the metrics hold {run.n}; expected equal numbers; "
             "metrics.jsonl is incomplete: run the replay again into an empty folder"
         )
     curve = curves(run)
@@ -82,6 +86,7 @@ def build_report(
         "dead_letters_by_reason": dict(sorted(reasons.items())),
         "curves": {"window": curve.window, "at": curve.at, "hr@10": curve.hr_at_10},
         **(extra or {}),
+        "evaluation": dict(evaluation),
     }
 
 
@@ -114,13 +119,17 @@ def count_reasons(paths: Iterable[Path]) -> dict[str, int]:
     return dict(Counter(line["reason"] for line in json_lines(paths)))
 
 
-def json_lines(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
+def json_lines(paths: Iterable[Path], kind: Any = dict[str, Any]) -> Iterator[Any]:
     """Yield the objects in files of JSON lines, or folders of them, skipping unfinished parts.
 
+    Args:
+        paths: files or folders.
+        kind: type of a line, as msgspec knows it.
+
     Raises:
-        HeadwaterError: a file cannot be read, or a line is no JSON object.
+        HeadwaterError: a file cannot be read, or a line is no such JSON object.
     """
-    decode = msgspec.json.Decoder(dict[str, Any]).decode
+    decode = msgspec.json.Decoder(kind).decode
     for file in _files(paths):
         number = 0
         try:

@@ -39,13 +39,13 @@ def select_dense(scores: Any, target: Any, scored: Any, item: Any, rank: Any, to
 
 @compiled
 def select_sparse(
-    ids: Any, values: Any, start: Any, target: Any, scored: Any, above: Any, item: Any, rank: Any, mass: Any
+    ids: Any, values: Any, start: Any, dense: Any, target: Any, scored: Any, above: Any, item: Any, rank: Any, mass: Any
 ) -> None:
     """Write each event's best items, the target's rank and the sum of the positive scores.
 
     Args:
-        ids, values: of event e from start[e] to start[e + 1]; int32 and float32.
-        above: scores up to this are none.
+        ids, values, start, dense: see `SparseScores`.
+        above: scores up to this are none; 0 where an event is dense.
         target, scored, item, rank: as of `select_dense`.
         mass: shape (B,), float32.
     """
@@ -53,10 +53,15 @@ def select_sparse(
     place = np.empty(item.shape[1], np.int32)
     for e in range(target.shape[0]):
         row, row_ids = values[start[e] : start[e + 1]], ids[start[e] : start[e + 1]]
-        rank[e] = _rank_sparse(row, row_ids, target[e], above) if scored[e] else 0
         n = top_items(row, above, score, place) if len(row) else 0
-        for k in range(n):
-            item[e, k] = row_ids[place[k]]
+        if dense[e]:
+            rank[e] = 0 if not scored[e] else rank_of(row, target[e]) if row[target[e]] > above else UNRANKED
+            for k in range(n):
+                item[e, k] = place[k]
+        else:
+            rank[e] = _rank_sparse(row, row_ids, target[e], above) if scored[e] else 0
+            for k in range(n):
+                item[e, k] = row_ids[place[k]]
         for k in range(n, item.shape[1]):
             item[e, k] = -1
         mass[e] = mass_of(row)
@@ -153,23 +158,28 @@ def gap_features(scores: Any, top: Any, item: Any, n: Any, out: Any) -> None:
 
 
 @compiled
-def sparse_mass_features(ids: Any, values: Any, start: Any, mass: Any, items: int, item: Any, n: Any, out: Any) -> None:
+def sparse_mass_features(
+    ids: Any, values: Any, start: Any, dense: Any, mass: Any, items: int, item: Any, n: Any, out: Any
+) -> None:
     """Write the log of each candidate's share of the event's mass, FLOOR spread over the catalogue of `items` rows.
 
     The other arguments are those of `select_sparse` and `gap_features`.
     """
     floor = np.float32(FLOOR / items)
-    row = np.zeros(items, np.float32)
+    scratch = np.zeros(items, np.float32)
     share = np.empty(item.shape[1], np.float32)
     for e in range(item.shape[0]):
-        for k in range(start[e], start[e + 1]):
-            row[ids[k]] = values[k]
+        row = values[start[e] : start[e + 1]] if dense[e] else scratch
+        if not dense[e]:
+            for k in range(start[e], start[e + 1]):
+                row[ids[k]] = values[k]
         inverse = np.float32(1) / mass[e] if mass[e] > 0 else np.float32(0)
         for c in range(n[e]):
             share[c] = row[item[e, c]] * inverse + floor
         log_row(share[: n[e]], out[e])
-        for k in range(start[e], start[e + 1]):
-            row[ids[k]] = 0
+        if not dense[e]:
+            for k in range(start[e], start[e + 1]):
+                row[ids[k]] = 0
 
 
 @compiled

@@ -13,6 +13,7 @@ from state.tick import Row, Share, UserShare
 from state.user import IDS_MAX, IDS_MS, UserState
 
 _ID = struct.Struct("<q8s")
+ACTION_MAX = 64  # characters that are kept of an action
 
 
 class DeadLetter(NamedTuple):
@@ -92,9 +93,14 @@ def _fold_user(
         basket = event.basket or event.session or ""
         history.enter(at_ms, basket)
         history.advance(event.item, at_ms)
-        rows.append(Row(at_ms, event_id.decode(), event.item, basket, record.partition, record.offset))
+        rows.append(Row(at_ms, event_id.decode(), event.item, basket, record.partition, record.offset, _action(event)))
     kept = sorted(entry for entry in ids if entry[0] >= history.last_ms - IDS_MS)[-IDS_MAX:]
     return UserState(state_of(history), b"".join(_ID.pack(*entry) for entry in kept)), tuple(rows)
+
+
+def _action(event: Event) -> str:
+    """Return what is kept of the event's action: it is told in the metrics, and nothing is learned from it."""
+    return (event.action or "")[:ACTION_MAX]
 
 
 def _split(ids: bytes) -> Iterable[tuple[int, bytes]]:

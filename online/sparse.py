@@ -11,6 +11,7 @@ from online.selection import select_sparse, sparse_mass_features
 from state.tables import Tables
 
 ROW_MAX = 4096  # entries of one row; a full row forgets its lighter half
+_DENSE = 8  # an event with more than N / _DENSE entries in its rows is dense; both ways cost the same near there
 _GROUP = 256  # rows per table when stored, so that a changed row rewrites little
 
 
@@ -109,23 +110,26 @@ class SparseScores:
     Attributes:
         ids, values: of event e from start[e] to start[e + 1]; int32 and float32.
         start: shape (B + 1,), int64.
+        dense: events that have so many scores that `values` holds one of every item, 0 for none, and `ids` nothing;
+            shape (B,), bool.
     """
 
     def __init__(self, events: int) -> None:
         self.ids: NDArray[np.int32] = np.empty(0, np.int32)
         self.values: Scores = np.empty(0, np.float32)
         self.start = np.zeros(events + 1, np.int64)
+        self.dense = np.zeros(events, np.bool_)
         self._mass = np.zeros(events, np.float32)
 
     def select(self, batch: Batch, above: np.float32, item: NDArray[np.int32], rank: NDArray[np.int32]) -> None:
         """See `Expert.nominate`; scores up to `above` are none."""
         select_sparse(
-            self.ids, self.values, self.start, batch.target, batch.scored, above, item, rank, self._mass
+            self.ids, self.values, self.start, self.dense, batch.target, batch.scored, above, item, rank, self._mass
         )  # fmt: skip
 
     def mass_features(self, batch: Batch, item: NDArray[np.int32], n: NDArray[np.int32], out: Scores) -> None:
         """See `Expert.features`; the scores are masses."""
-        sparse_mass_features(self.ids, self.values, self.start, self._mass, len(batch.open), item, n, out)
+        sparse_mass_features(self.ids, self.values, self.start, self.dense, self._mass, len(batch.open), item, n, out)
 
 
 @compiled
@@ -198,44 +202,67 @@ def take_shown(ids: Any, values: Any, sums: Any, hidden: Any, first: int, used: 
 @compiled_long
 def sum_rows(
     history: Any, decays: Any, row_start: Any, size: Any, row_ids: Any, weights: Any, totals: Any, seen: Any,
-    seen_from: Any, open_: Any, start: Any,
+    seen_from: Any, open_: Any, start: Any, dense: Any,
 ) -> Any:  # fmt: skip
-    """Return (ids, values): the sum over p of decays[p] * T[q_p, j] / sqrt(totals[q_p] + 1), where it is not 0.
+    """Return (ids, values) of `SparseScores`: the sum over p of decays[p] * T[q_p, j] / sqrt(totals[q_p] + 1).
 
     Args:
         history: rows q_p, shape (B, L), newest first, -1 padded; decays: shape (P,), float32.
-        row_start, size, row_ids, weights, totals: see `online.sparse.SparseRows`.
+        row_start, size, row_ids, weights, totals: see `SparseRows`.
         seen, seen_from, open_: see `Batch`; what an event may not show is left out.
-        start: event e's part of the result is from start[e] to start[e + 1]; shape (B + 1,), written.
+        start, dense: see `SparseScores`; written. An event is dense by what its own rows hold, so that a batch equals
+            its events one by one.
     """
-    B, P = history.shape[0], min(history.shape[1], decays.shape[0])
+    B, N = history.shape[0], open_.shape[0]
+    P = min(history.shape[1], decays.shape[0])
     room = 0
     for e in range(B):
+        entries = 0
         for p in range(P):
             if history[e, p] < 0:
                 break
-            room += size[history[e, p]]
+            entries += size[history[e, p]]
+        dense[e] = entries * _DENSE > N
+        room += N if dense[e] else entries
     ids = np.empty(room + 1, np.int32)
     values = np.empty(room + 1, np.float32)
-    sums = np.zeros(open_.shape[0], np.float32)  # of the event at hand
+    scratch = np.zeros(N, np.float32)  # of the sparse event at hand
+    closed = np.flatnonzero(open_ == 0)
     hidden = open_ == 0
     used = 0
     for e in range(B):
         start[e] = used
-        for j in seen[seen_from[e] : seen_from[e + 1]]:
-            hidden[j] = True
+        if dense[e]:
+            sums = values[used : used + N]
+            sums[:] = np.float32(0)
+        else:
+            sums = scratch
         for p in range(P):
             q = history[e, p]
             if q < 0:
                 break
             factor = decays[p] / np.float32(np.sqrt(totals[q] + np.float32(1)))
-            for x in range(row_start[q], row_start[q] + size[q]):
-                j = row_ids[x]
-                ids[used] = j  # without a branch: what is there already is overwritten
-                used += int(sums[j] == 0)
-                sums[j] += factor * weights[x]
-        used = take_shown(ids, values, sums, hidden, start[e], used)
-        for j in seen[seen_from[e] : seen_from[e + 1]]:
-            hidden[j] = open_[j] == 0
+            if dense[e]:
+                for x in range(row_start[q], row_start[q] + size[q]):
+                    sums[row_ids[x]] += factor * weights[x]
+            else:
+                for x in range(row_start[q], row_start[q] + size[q]):
+                    j = row_ids[x]
+                    ids[used] = j  # without a branch: what is there already is overwritten
+                    used += int(sums[j] == 0)
+                    sums[j] += factor * weights[x]
+        excluded = seen[seen_from[e] : seen_from[e + 1]]
+        if dense[e]:
+            for j in excluded:
+                sums[j] = 0
+            for j in closed:
+                sums[j] = 0
+            used += N
+        else:
+            for j in excluded:
+                hidden[j] = True
+            used = take_shown(ids, values, sums, hidden, start[e], used)
+            for j in excluded:
+                hidden[j] = open_[j] == 0
     start[B] = used
     return ids[:used], values[:used]

@@ -25,18 +25,17 @@ def frame(kind: int, version: int, payload: bytes) -> bytes:
     return _HEAD.pack(MAGIC, kind, version, len(payload), _crc(kind, version, payload)) + payload
 
 
-def unframe(raw: bytes, kind: int, version: int, *earlier: int) -> bytes:
+def unframe(raw: bytes, kind: int, *versions: int) -> bytes:
     """Return the payload of a frame.
 
     Args:
         raw: the whole frame.
         kind: the kind expected, a number of `Kind`.
-        version: the schema version that the caller writes.
-        earlier: those that it reads as well.
+        versions: the schema versions that the caller reads.
 
     Raises:
         CorruptBytes: not a frame, of another kind, cut short, or changed.
-        UnknownSchema: none of these schema versions.
+        UnknownSchema: another schema version.
     """
     if len(raw) < _HEAD.size:
         raise CorruptBytes(
@@ -54,10 +53,10 @@ def unframe(raw: bytes, kind: int, version: int, *earlier: int) -> bytes:
             f"a frame of kind {kind} is damaged: {length} payload bytes expected, {len(payload)} found, "
             "or its checksum differs; restore an earlier savepoint"
         )
-    if got_version not in (version, *earlier):
+    if got_version not in versions:
         raise UnknownSchema(
-            f"bytes of kind {kind} have schema version {got_version}; this build reads {version}; "
-            "restore with the build that wrote them, or add a migration"
+            f"bytes of kind {kind} have schema version {got_version}; this build reads "
+            f"{' and '.join(map(str, versions))}; restore with the build that wrote them, or add a migration"
         )
     return payload
 

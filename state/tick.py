@@ -5,7 +5,8 @@ import msgspec
 from state.codec import Kind, frame, unframe
 from state.user import HistoryState
 
-SCHEMA_VERSION = 2  # 2: `HistoryState.baskets`
+SCHEMA_VERSION = 2
+OLDER = 1  # without `HistoryState.baskets` and `Row.action`, which are then empty; read by the same decoder
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -17,6 +18,7 @@ class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
     basket: str  # id of its basket or session, "" when it names none
     partition: int
     offset: int
+    action: str = ""  # what the user did, as view or purchase; "" when the event names none
 
 
 class UserShare(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -48,4 +50,4 @@ def encode_share(share: Share) -> bytes:
 
 def decode_share(raw: bytes) -> Share:
     """Return the share in `raw`; raises CorruptBytes or UnknownSchema."""
-    return _DECODER.decode(unframe(raw, Kind.TICK, SCHEMA_VERSION, 1))
+    return _DECODER.decode(unframe(raw, Kind.TICK, SCHEMA_VERSION, OLDER))

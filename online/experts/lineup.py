@@ -5,12 +5,13 @@ from typing import NamedTuple
 
 from online.batch import Scores
 from online.experts.base import Column, Expert, Signal
-from online.experts.head import Head
+from online.experts.head import Head, Memory
 from online.experts.life import ItemLife
 from online.experts.own import OwnItems, OwnSequence
 from online.experts.popularity import Popularity
 from online.experts.rules import SequentialRules
 from online.experts.text import FrozenText
+from online.sampling import Sampling
 from online.settings import Candidates, Learning
 
 
@@ -19,10 +20,13 @@ class Lineup(NamedTuple):
 
     experts: list[Expert]
     signals: list[Signal]
+    long: frozenset[str] = (
+        frozenset()
+    )  # experts whose calls are each one kernel of ms, which lets go of the interpreter
 
     @property
     def parts(self) -> list[Signal]:
-        """All of them; the last one's scores are still at hand to learn."""
+        """All of them."""
         return [*self.experts, *self.signals]
 
     @property
@@ -40,7 +44,13 @@ def lineup(settings: Learning, candidates: Candidates, base: Scores) -> Lineup:
         SequentialRules(settings.rules_window, settings.rules_decay, base),
         FrozenText(settings.text_window, settings.text_decay, settings.text_scale, settings.text_neighbours, base),
         *own,
-        Head("head_long", settings.history, settings.long_decay, settings.head_rate, settings.position_rate, base),
-        Head("head", settings.head_window, settings.head_decay, settings.head_rate, settings.position_rate, base),
+        Head(
+            "head",
+            (Memory(settings.short_window, settings.short_decay), Memory(settings.history, settings.long_decay)),
+            settings.head_rate,
+            settings.position_rate,
+            Sampling(settings.full_softmax, settings.negatives, settings.seed),
+            base,
+        ),
     ]
-    return Lineup(experts, [ItemLife(base)])
+    return Lineup(experts, [ItemLife(base)], frozenset({"head"}))

@@ -32,7 +32,7 @@ class SequentialRules:
         self._scores = scores = SparseScores(len(batch.target))
         scores.ids, scores.values = sum_rows(
             batch.history, self._decays, rules.start, rules.size, rules.ids, rules.weights, rules.totals, batch.seen,
-            batch.seen_from, batch.open, scores.start,
+            batch.seen_from, batch.open, scores.start, scores.dense,
         )  # fmt: skip
         scores.select(batch, np.float32(0), item, rank)
 

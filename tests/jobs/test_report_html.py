@@ -5,14 +5,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from jobs.report_chart import NARROW, WIDE, Line, learning_curve, short
 from jobs.report_html import render_report, write_report_html
 from jobs.versions import versions
-from online.metrics import Ranks
+from online.evaluation.outcomes import collect
+from online.evaluation.summary import evaluate
 from online.report import ListsDigest, build_report
+from tests.outcomes import delivered, random_run
 
 VOID = {"meta", "line", "path", "rect", "br"}
 
@@ -51,13 +52,7 @@ def parse(page: str) -> Balanced:
 
 
 def report_of(n: int = 400, **changes: Any) -> dict[str, Any]:
-    rng = np.random.default_rng(1)
-    ranks = {
-        model: rng.integers(1, high, n).astype(np.int32)
-        for model, high in (
-            ("headwater", 30), ("popularity_500", 50), ("popularity_all_time", 90), ("head", 45), ("frozen_text", 200),
-        )
-    }  # fmt: skip
+    run = changes.get("run", random_run(n))
     parts: dict[str, Any] = {
         "events": n + 5,
         "accepted": n,
@@ -65,7 +60,8 @@ def report_of(n: int = 400, **changes: Any) -> dict[str, Any]:
         "reasons": {"late": 1, "bad_json": 3},
         "lists": ListsDigest(7, "11" * 32),
         "head_sha256": "22" * 32,
-        "run": Ranks(np.ones(n, bool), ranks),
+        "run": run,
+        "evaluation": evaluate(run, delivered((0, 500, [1, 2]))),
         "wall_s": 90.0,
         "config": {"name": "films", "lists": {"candidates": "not_in_basket"}, "learning": {"seed": 7, "rate": []}},
         "versions": {"numpy": "2.1"},
@@ -120,7 +116,7 @@ def test_text_is_escaped() -> None:
 
 def test_a_run_without_events_has_a_page() -> None:
     """An empty run is told as such."""
-    none: dict[str, Any] = {"events": 4, "accepted": 0, "duplicates": 0, "run": Ranks(np.zeros(0, bool), {})}
+    none: dict[str, Any] = {"events": 4, "accepted": 0, "duplicates": 0, "run": collect([])}
     words = parse(render_report(report_of(n=0, **none))).words
     assert "No event was scored" in words
     assert "there is no curve" in words

@@ -154,7 +154,7 @@ def test_predict_then_learn() -> None:
 def test_the_first_event_of_all_has_no_popular_rank() -> None:
     """Nothing was learned yet: masses know no item, the new user is not known; an item unknown so far is a miss."""
     line = run([record(0, START_MS, "u", "never seen"), record(1, START_MS + 1, "u", "never seen")]).metrics[0]
-    assert line.known == [0, 1]
+    assert line.past == [0, 1]
     assert line.ranks["popularity_all_time"] == [UNRANKED, 0]  # the second is a repeat: no list could hold it
     assert line.ranks["sequential_rules"] == [UNRANKED, 0]
     assert line.scored == 1

@@ -45,9 +45,13 @@ def test_metrics_messages() -> None:
     key, value = metrics_message("shop", result.metrics[0])
     line = json.loads(value)
     assert key == b"shop"
-    assert {"tick", "accepted", "duplicates", "dead_letters", "lists", "scored", "first", "known", "ranks"} <= set(line)
+    assert {"tick", "accepted", "duplicates", "dead_letters", "lists", "scored", "first", "ranks"} <= set(line)
+    assert {"user", "item", "left_ms", "past", "actions", "surprise", "best"} <= set(line)
     assert {"headwater", "head", "sequential_rules", "frozen_text", "popularity_all_time"} <= set(line["ranks"])
-    assert all(len(ranks) == len(line["known"]) == line["accepted"] == 5 for ranks in line["ranks"].values())
+    assert all(
+        len(ranks) == len(line["past"]) == len(line["user"]) == line["accepted"] == 5
+        for ranks in line["ranks"].values()
+    )
     final = json.loads(metrics_message("shop", result.final).value)
     assert final["final"] is True
     assert {"accepted", "duplicates", "lists", "head_sha256"} <= set(final)

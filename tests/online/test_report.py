@@ -5,12 +5,11 @@ import random
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from online.metrics import Ranks
 from online.report import ListsDigest, build_report, count_reasons, digest_lists, lists_sha256
 from state.errors import HeadwaterError
+from tests.outcomes import outcomes
 
 
 def report_of(**changes: Any) -> dict[str, Any]:
@@ -21,7 +20,8 @@ def report_of(**changes: Any) -> dict[str, Any]:
         "reasons": {"late": 2, "late_idle": 1, "bad_json": 3},
         "lists": ListsDigest(2, "aa"),
         "head_sha256": "bb",
-        "run": Ranks(np.ones(3, bool), {"headwater": np.array([1, 2, 30], np.int32)}),
+        "run": outcomes([1, 2, 30]),
+        "evaluation": {},
         "wall_s": 2.0,
         "config": {"name": "x"},
         "versions": {"numpy": "2"},

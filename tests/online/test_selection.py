@@ -116,11 +116,26 @@ def test_sparse(case: Case, seed: int) -> None:
     ids = np.concatenate(given_rows).astype(np.int32)
     values = np.concatenate([case.scores[e, row.astype(int)] for e, row in enumerate(given_rows)])
     start = np.cumsum([0, *map(len, given_rows)])
+    check_sparse(case, ids, values, start, dense=False)
+
+
+@given(case=cases())
+@quick
+def test_sparse_with_many_scores(case: Case) -> None:
+    """A dense event: one score of every item, 0 where it has none or may not be shown."""
+    values = np.zeros_like(case.scores)
+    for e in range(len(values)):
+        values[e, case.shown(e)] = case.scores[e, case.shown(e)]
+    check_sparse(case, np.empty(0, np.int32), values.ravel(), np.arange(len(values) + 1) * N, dense=True)
+
+
+def check_sparse(case: Case, ids: NDArray[np.int32], values: Scores, start: NDArray[np.int64], *, dense: bool) -> None:
     selected, mass = empty(case), np.full(len(case.scores), np.nan, np.float32)
-    select_sparse(ids, values, start, case.batch.target, case.batch.scored, np.float32(0), *selected, mass)
-    check_selected(case, case.scores, selected, 0, by_row=False)
+    is_dense = np.full(len(case.scores), dense)
+    select_sparse(ids, values, start, is_dense, case.batch.target, case.batch.scored, np.float32(0), *selected, mass)
+    check_selected(case, case.scores, selected, 0, by_row=dense)
     item, n, out = all_shown(case)
-    sparse_mass_features(ids, values, start, mass, N, item, n, out)
+    sparse_mass_features(ids, values, start, is_dense, mass, N, item, n, out)
     for e in range(len(item)):
         check_masses(case.scores[e, case.shown(e)], float(case.scores[e, case.shown(e)].sum()), out[e, : n[e]])
 
@@ -164,7 +179,8 @@ def test_the_mass_of_what_is_left_is_exact(rest: float) -> None:
     values, start = np.full(len(ids), rest, np.float32), np.array([0, len(ids)])
     item, rank, mass = np.empty((1, N), np.int32), np.empty(1, np.int32), np.empty(1, np.float32)
     batch = small_batch([[]], [-1], [[0, 1, 2]], items=N)
-    select_sparse(ids, values, start, batch.target, batch.scored, np.float32(0), item, rank, mass)
+    sparse = np.zeros(1, np.bool_)
+    select_sparse(ids, values, start, sparse, batch.target, batch.scored, np.float32(0), item, rank, mass)
     out = np.empty((1, len(ids)), np.float32)
-    sparse_mass_features(ids, values, start, mass, N, ids[None], np.array([len(ids)], np.int32), out)
+    sparse_mass_features(ids, values, start, sparse, mass, N, ids[None], np.array([len(ids)], np.int32), out)
     np.testing.assert_allclose(out, np.log(1 / 6 + FLOOR / N), rtol=1e-5)

@@ -29,11 +29,14 @@ def test_sparse_rows_equal_a_dense_table(events: list[tuple[list[int], int]], cu
             sparse = SparseRows(0)
             sparse.load(stored, "t")
     queries = np.stack([np.arange(7), np.full(7, -1)], axis=1).astype(np.int32)
-    got = dense_sums(sparse, queries, [[]] * 7, np.ones(7, np.uint8))
-    np.testing.assert_allclose(got, dense / np.sqrt(dense.sum(axis=1, keepdims=True) + 1), rtol=1e-5)
     seen, opened = [[row % 7, (row + 2) % 7] for row in range(7)], np.array([1, 1, 0, 1, 1, 1, 0], np.uint8)
     hidden = np.array([[not opened[j] or j in seen[row] for j in range(7)] for row in range(7)])
-    assert np.array_equal(dense_sums(sparse, queries, seen, opened), np.where(hidden, 0, got))
+    for more in (0, 1000):  # in a small catalogue events are dense, in a large one sparse
+        got = dense_sums(sparse, queries, [[]] * 7, np.ones(7 + more, np.uint8))
+        np.testing.assert_allclose(got[:, :7], dense / np.sqrt(dense.sum(axis=1, keepdims=True) + 1), rtol=1e-5)
+        assert not got[:, 7:].any()
+        shown = dense_sums(sparse, queries, seen, np.append(opened, np.ones(more, np.uint8)))
+        assert np.array_equal(shown[:, :7], np.where(hidden, 0, got[:, :7]))
 
 
 def dense_sums(
@@ -41,13 +44,17 @@ def dense_sums(
 ) -> Scores:
     """Return what `sum_rows` gives, as a dense matrix."""
     start, seen_from = np.empty(len(queries) + 1, np.int64), np.cumsum([0, *map(len, seen)])
+    is_dense = np.empty(len(queries), np.bool_)
     ids, values = sum_rows(
         queries, np.ones(2, np.float32), sparse.start, sparse.size, sparse.ids, sparse.weights, sparse.totals,
-        np.array([item for one in seen for item in one], np.int32), seen_from, open_, start,
+        np.array([item for one in seen for item in one], np.int32), seen_from, open_, start, is_dense,
     )  # fmt: skip
     out = np.zeros((len(queries), len(open_)), np.float32)
     for e in range(len(queries)):
         part = slice(start[e], start[e + 1])
+        if is_dense[e]:
+            out[e] = values[part]
+            continue
         assert len(set(ids[part].tolist())) == len(ids[part])
         out[e, ids[part]] = values[part]
     return out
