@@ -15,6 +15,8 @@ RANGES: dict[str, Read] = {
     "half_lives": numbers(1, 1e9, most=16),  # events; an expert each, named by it to six digits
     "rules_window": whole(1, WINDOW_MAX),  # items
     "rules_decay": DECAY,
+    "together_window": whole(1, WINDOW_MAX),  # items
+    "together_decay": DECAY,
     "text_window": whole(1, WINDOW_MAX),  # items
     "text_decay": DECAY,
     "text_scale": number(0, 100),  # exp(100) is far from where float32 ends with a maximum taken out

@@ -23,6 +23,8 @@ class Learning:
     )  # events; spread over two decades, the blend weighs them
     rules_window: int = 10  # items back that a sequential rule reaches
     rules_decay: float = 0.8  # weight of the d-th newest item is rules_decay ** d
+    together_window: int = 5  # items apart that count as together
+    together_decay: float = 0.4  # weight of the basket's d-th newest item is together_decay ** d
     text_window: int = 5  # newest items whose mean text is the query
     text_decay: float = 0.7  # per item back
     text_scale: float = 4.0  # inverse temperature of the text softmax

@@ -11,6 +11,7 @@ from online.experts.own import OwnItems, OwnSequence
 from online.experts.popularity import Popularity
 from online.experts.rules import SequentialRules
 from online.experts.text import FrozenText
+from online.experts.together import Together
 from online.sampling import Sampling
 from online.settings import Candidates, Learning
 
@@ -42,6 +43,7 @@ def lineup(settings: Learning, candidates: Candidates, base: Scores) -> Lineup:
         *(Popularity(f"popularity_{half_life:g}", half_life, base) for half_life in settings.half_lives),
         Popularity("popularity_all_time", math.inf, base),
         SequentialRules(settings.rules_window, settings.rules_decay, base),
+        Together(settings.together_window, settings.together_decay, base),
         FrozenText(settings.text_window, settings.text_decay, settings.text_scale, settings.text_neighbours, base),
         *own,
         Head(
