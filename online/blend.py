@@ -19,8 +19,8 @@ PLACE_EDGES = np.array([1, 2, 3, 6, 11, 21, 41])  # events of the basket or sess
 GAP_EDGES = np.array([10_000, 60_000, 300_000, 1_800_000, 14_400_000, 86_400_000, 604_800_000])  # ms since the last
 _CLIP = 5.0  # bound of one feature's gradient, so that one odd event moves little
 _TOGETHER = 8  # events of one step of the network
-EXPERTS_START = 0.3  # weight of all log probabilities together at the start
-MIXTURE_START = 0.7  # weight of their mixture's logarithm at the start
+EXPERTS_START = 0.5  # weight of all log probabilities together at the start
+MIXTURE_START = 0.5  # weight of their mixture's logarithm at the start
 _SHARE = 0.001  # of an expert's weight in the mixture that is spread over all at each event
 _STEADY = 10_000  # events whose features the network's scales look back on
 

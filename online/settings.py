@@ -26,7 +26,7 @@ class Learning:
     together_window: int = 5  # items apart that count as together
     together_decay: float = 0.4  # weight of the basket's d-th newest item is together_decay ** d
     text_window: int = 5  # newest items whose mean text is the query
-    text_decay: float = 0.7  # per item back
+    text_decay: float = 0.5  # per item back
     text_scale: float = 4.0  # inverse temperature of the text softmax
     text_neighbours: int = 32  # of each item, among which the text expert looks; 64 gains .0006 of its own HR@10
     head_rate: float = 0.8  # Adagrad step of the head's rows; .4 loses .01 HR@10, 1.6 loses .01
@@ -36,7 +36,7 @@ class Learning:
     full_softmax: int = 20_000  # items up to which the head learns from all of them; beyond, from a sample
     negatives: int = 256  # of a sample, per mini-batch
     position_rate: float = 0.05  # Adagrad step of the positional weights
-    blend_rate: float = 0.02  # Adagrad step of the blend's weights
+    blend_rate: float = 0.01  # Adagrad step of the blend's weights
     mixture_rate: float = 0.02  # step of the weights of the experts' mixture
     hidden: int = 24  # units of the blend's network
     network_rate: float = 0.004  # Adam step of the blend's network

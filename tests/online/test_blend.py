@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from online.batch import Batch
-from online.blend import GAP_EDGES, PAST_EDGES, PLACE_EDGES, Blend
+from online.blend import EXPERTS_START, GAP_EDGES, MIXTURE_START, PAST_EDGES, PLACE_EDGES, Blend
 from online.candidates import Candidates
 from online.experts.base import Column
 from online.kernels import UNRANKED
@@ -123,7 +123,7 @@ def test_it_starts_as_the_mixture() -> None:
     """Without any event the order is that of all experts' probabilities together: sensible from the first list on."""
     found, context = found_of([0], seed=5), (0, 0)
     logs = described(np.full((P, 3), 1 / 3), found, context)
-    expected = 0.7 * logs[:, -1] + 0.1 * logs[:, :3].sum(axis=1)
+    expected = MIXTURE_START * logs[:, -1] + EXPERTS_START * logs[:, :3].mean(axis=1)
     np.testing.assert_allclose(make().score(found, events(context))[0], expected, atol=1e-5)
 
 
