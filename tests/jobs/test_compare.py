@@ -77,7 +77,11 @@ def test_json(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
             "event 1 of run A has user 12439, of run B 17850 (2,499 of 2,500 differ); expected the same events",
         ),
         ("none", (), "has no metrics.jsonl; expected the output folder of headwater replay"),
-        ("same", ("--model", "heads"), "run A has no model 'heads'; it has headwater, headwater_request, popularity_100"),
+        (
+            "same",
+            ("--model", "heads"),
+            "run A has no model 'heads'; it has headwater, headwater_request, popularity_100",
+        ),
         ("same", ("--model", "head", "--measure", "log_loss"), "log_loss is of headwater alone, --model is 'head'"),
     ],
     ids=["length", "log", "no run", "model", "measure"],
