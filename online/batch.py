@@ -1,13 +1,15 @@
 """A mini-batch of events as arrays: what every expert and the blend read."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from online.compiled import compiled
 from online.history import History
 
 Scores = NDArray[np.float32]
+NO_GAP = -1  # of an event that has none before it, or of a list: when its user comes is not known
 
 
 class Batch(NamedTuple):
@@ -20,6 +22,11 @@ class Batch(NamedTuple):
         scored: the target is a candidate, so the event counts and teaches; shape (B,), bool.
         past: events of the user before this one; shape (B,), int32.
         open: 1 where an item of the catalogue may be shown, to whoever has not seen it; shape (N,), uint8.
+        own, own_basket: what users had, and the number of its basket, oldest first; int32.
+        own_from, own_to: of event e's user before it: from own_from[e] to own_to[e]; shape (B,), int32.
+        basket: number of the event's basket, as `History.basket_number`; shape (B,), int32.
+        position: events of this basket before this one; shape (B,), int32.
+        gap_ms: since the user's event before, NO_GAP where there is none; what only its request tells; shape (B,).
     """
 
     history: NDArray[np.int32]
@@ -29,45 +36,97 @@ class Batch(NamedTuple):
     scored: NDArray[np.bool_]
     past: NDArray[np.int32]
     open: NDArray[np.uint8]
+    own: NDArray[np.int32]
+    own_basket: NDArray[np.int32]
+    own_from: NDArray[np.int32]
+    own_to: NDArray[np.int32]
+    basket: NDArray[np.int32]
+    position: NDArray[np.int32]
+    gap_ms: NDArray[np.int64]
 
 
 class BatchBuilder:
-    """Collects snapshots of users' histories."""
+    """Collects snapshots of users' histories, which may advance in between: what was kept of them stays in place."""
 
     def __init__(self, window: int) -> None:
         """Start empty; `window` newest items of a history are taken."""
         self._window = window
-        self._padding = [[-1] * (window - length) for length in range(window + 1)]
         self.clear()
 
     def clear(self) -> None:
         """Forget what was added."""
-        self._history: list[int] = []
+        self._users: dict[int, int] = {}  # id of a history -> its number
+        self._histories: list[History[int]] = []
+        self._user: list[int] = []
+        self._length: list[int] = []
         self._target: list[int] = []
         self._scored: list[bool] = []
         self._past: list[int] = []
+        self._basket: list[int] = []
+        self._gap: list[int] = []
         self._seen: list[int] = []
         self._seen_from: list[int] = [0]
 
-    def add(self, history: History[int], target: int = -1) -> None:
-        """Take a snapshot of `history`, before `target` is folded in."""
-        recent = history.recent[: -self._window - 1 : -1]
-        self._history += recent
-        self._history += self._padding[len(recent)]
+    def add(self, history: History[int], target: int = -1, at_ms: int | None = None) -> None:
+        """Take a snapshot of `history`, before `target` is folded in at `at_ms`."""
+        number = self._users.setdefault(id(history), len(self._histories))
+        if number == len(self._histories):
+            self._histories.append(history)
+        self._user.append(number)
+        self._length.append(len(history.recent))
         self._target.append(target)
         self._scored.append(target >= 0 and not history.excludes(target))
         self._past.append(history.events)
+        self._basket.append(history.basket_number)
+        self._gap.append(NO_GAP if at_ms is None or not history.events else max(0, at_ms - history.last_ms))
         self._seen += history.seen
         self._seen_from.append(len(self._seen))
 
     def build(self, open_: NDArray[np.uint8]) -> Batch:
         """Return the batch of what was added; `open_` as in `Batch`."""
-        return Batch(
-            np.array(self._history, np.int32).reshape(-1, self._window),
+        own: list[int] = []
+        own_basket: list[int] = []
+        first = []  # place of each history's first item, were it all here
+        memory = 0
+        most = dict(zip(self._user, self._length, strict=True))  # an event's length is at least that of those before
+        least = dict(zip(reversed(self._user), reversed(self._length), strict=True))
+        for number, history in enumerate(self._histories):
+            memory = history.memory
+            start = max(0, least[number] - memory)
+            first.append(len(own) - start)
+            own += history.recent[start : most[number]]
+            own_basket += history.baskets[start : most[number]]
+        B = len(self._target)
+        length = np.array(self._length, np.int32)
+        own_to = np.array(first, np.int32)[self._user] + length
+        batch = Batch(
+            np.empty((B, self._window), np.int32),
             np.array(self._seen, np.int32),
             np.array(self._seen_from, np.int32),
             np.array(self._target, np.int32),
             np.array(self._scored, np.bool_),
             np.array(self._past, np.int32),
             open_,
+            np.array(own, np.int32),
+            np.array(own_basket, np.int32),
+            own_to - np.minimum(length, np.int32(memory)),
+            own_to,
+            np.array(self._basket, np.int32),
+            np.empty(B, np.int32),
+            np.array(self._gap, np.int64),
         )
+        _newest(batch.own, batch.own_basket, batch.own_from, own_to, batch.basket, batch.history, batch.position)
+        return batch
+
+
+@compiled
+def _newest(own: Any, own_basket: Any, own_from: Any, own_to: Any, basket: Any, history: Any, position: Any) -> None:
+    """Write each event's newest items, and how many there are of its basket; see `Batch`."""
+    for e in range(history.shape[0]):
+        for p in range(history.shape[1]):
+            at = own_to[e] - 1 - p
+            history[e, p] = own[at] if at >= own_from[e] else -1
+        at = own_to[e]
+        while at > own_from[e] and own_basket[at - 1] == basket[e]:
+            at -= 1
+        position[e] = own_to[e] - at

@@ -1,5 +1,6 @@
 """The blend: a log-linear model over the candidates' features, its weights by the user's context, learned online."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from online.batch import Batch, Scores
 from online.candidates import Candidates
 from online.compiled import compiled
+from online.experts.base import Column
 from online.kernels import UNRANKED, rank_of, softmax_row
 from state.tables import Tables
 
@@ -27,13 +29,13 @@ class Blend:
     Source: docs/quality.md, B2 (combiner) and D5; the weights differ a lot from log to log, so they are learned.
     """
 
-    def __init__(self, features: int, rate: float) -> None:
-        """Start with equal weights; `rate` is the Adagrad step."""
+    def __init__(self, columns: Sequence[Column], rate: float) -> None:
+        """Start with equal weights of the log probabilities; `rate` is the Adagrad step."""
         self.chance: Scores = np.zeros((2, 0), np.float32)
         buckets = len(PAST_EDGES) + len(SEEN_EDGES) + 2
         self._rate = np.float32(rate)
-        self._weights = np.zeros((1 + buckets, features), np.float32)
-        self._weights[0] = _START
+        self._weights = np.zeros((1 + buckets, len(columns)), np.float32)
+        self._weights[0] = [_START * column.log_p for column in columns]
         self._squares = np.ones_like(self._weights)
 
     def rank_and_learn(self, found: Candidates, batch: Batch) -> NDArray[np.int32]:

@@ -1,4 +1,4 @@
-"""Candidates: the union of the experts' exact top lists, with each expert's log probability as a feature."""
+"""Candidates: the union of the experts' exact top lists, described by all experts and signals."""
 
 from typing import Any, NamedTuple
 
@@ -13,14 +13,14 @@ _FREE = -1
 
 
 class Candidates(NamedTuple):
-    """What the blend chooses from; columns beyond `n` are undefined. `E` experts, `B` events.
+    """What the blend chooses from; columns beyond `n` are undefined. `E` experts, `B` events, `F` features.
 
     Attributes:
         item: rows of the catalogue, shape (B, C), int32.
         n: candidates per event, shape (B,), int32.
         at: column of the target, -1 where it is no candidate or the event is not scored, shape (B,), int32.
         rank: the target's rank by each expert, shape (E, B), int32; see `Expert.nominate`.
-        feature: log probability by expert, for logits up to a constant per event, shape (E, B, C), float32.
+        feature: the line-up's columns, shape (F, B, C), float32.
     """
 
     item: NDArray[np.int32]
@@ -31,8 +31,8 @@ class Candidates(NamedTuple):
 
 
 def find_candidates(experts: Ensemble, batch: Batch, keep: int) -> Candidates:
-    """Rank the targets by every expert, and collect each expert's best `keep` items that the event may show."""
-    E, B, N = len(experts), len(batch.target), len(batch.open)
+    """Rank the targets by every expert, unite their best `keep` items that each event may show, and describe these."""
+    E, B, N = len(experts.lineup.experts), len(batch.target), len(batch.open)
     keep = min(keep, N)
     top = np.empty((E, B, keep), np.int32)
     rank = np.empty((E, B), np.int32)
@@ -40,9 +40,12 @@ def find_candidates(experts: Ensemble, batch: Batch, keep: int) -> Candidates:
     item = np.empty((B, min(E * keep, N)), np.int32)
     n, at = np.empty(B, np.int32), np.empty(B, np.int32)
     _unite(top, batch.target, batch.scored, np.full(N, _FREE, np.int32), item, n, at)
-    feature = np.empty((E, *item.shape), np.float32)
-    for expert, out in zip(experts, feature, strict=True):
-        expert.features(batch, item, n, out)
+    feature = np.empty((len(experts.lineup.columns), *item.shape), np.float32)
+    first = 0
+    for part in experts.lineup.parts:
+        last = first + len(part.columns)
+        part.features(batch, item, n, feature[first:last])
+        first = last
     return Candidates(item, n, at, rank, feature)
 
 

@@ -12,7 +12,7 @@ from online.batch import BatchBuilder
 from online.blend import Blend
 from online.candidates import find_candidates
 from online.catalogue import Catalogue, ItemChange
-from online.experts.base import Expert
+from online.experts.base import Signal
 from online.experts.ensemble import Ensemble
 from online.experts.lineup import lineup
 from online.history import History
@@ -104,8 +104,9 @@ class Learner:
         self._settings = settings
         self._catalogue = catalogue
         self._rows = len(catalogue)
-        self._experts = Ensemble(lineup(learning, catalogue.base))
-        self._blend = Blend(len(self._experts), learning.blend_rate)
+        self._experts = Ensemble(lineup(learning, settings.candidates, catalogue.base))
+        self._lineup = self._experts.lineup
+        self._blend = Blend(self._lineup.columns, learning.blend_rate)
         self._keep = max(learning.keep, settings.top_k)  # a list is never short for want of candidates
         self._batch = BatchBuilder(learning.history)
         self._counts = np.zeros(4, np.int64)  # last tick, accepted, duplicates, lists
@@ -115,7 +116,7 @@ class Learner:
     @property
     def models(self) -> list[str]:
         """Names of what is measured: the blend, then each expert."""
-        return ["headwater", *(expert.name for expert in self._experts)]
+        return ["headwater", *(expert.name for expert in self._lineup.experts)]
 
     def change(self, change: ItemChange) -> None:
         """Take over one change of the catalogue; it holds for the next tick."""
@@ -123,8 +124,8 @@ class Learner:
         self._changed.append(change.item)
         self._grow()
         if moved is not None:
-            for expert in self._experts:
-                expert.move(*moved)
+            for part in self._lineup.parts:
+                part.move(*moved)
 
     def holds(self, change: ItemChange) -> bool:
         """Tell whether the catalogue is as `change` wants it already."""
@@ -210,15 +211,15 @@ class Learner:
         """The newest tick learned, 0 before the first."""
         return int(self._counts[0])
 
-    def _parts(self) -> list[tuple[str, Blend | Expert]]:
-        return [*((f"expert.{expert.name}", expert) for expert in self._experts), ("blend", self._blend)]
+    def _parts(self) -> list[tuple[str, Blend | Signal]]:
+        return [*((f"expert.{part.name}", part) for part in self._lineup.parts), ("blend", self._blend)]
 
     def _grow(self) -> None:
         """Give the experts the rows that the catalogue has gained."""
         if self._rows != len(self._catalogue):
             self._rows = len(self._catalogue)
-            for expert in self._experts:
-                expert.grow(self._catalogue.base)
+            for part in self._lineup.parts:
+                part.grow(self._catalogue.base)
 
     def _learn(
         self,
@@ -236,7 +237,7 @@ class Learner:
                 history, item = histories[user], self._catalogue.row(row.item)
                 history.enter(at_ms, row.basket)
                 past.append(history.events)
-                self._batch.add(history, item)
+                self._batch.add(history, item, at_ms)
                 history.advance(item, at_ms)
             batch = self._batch.build(self._catalogue.open)
             found = find_candidates(self._experts, batch, self._keep)
@@ -308,8 +309,10 @@ def _rounded(values: NDArray[np.float32], digits: int) -> list[float]:
 
 
 def identity(settings: Settings, catalogue: Catalogue) -> str:
-    """Return the hex SHA-256 of what must not change under a restored state: settings and initial catalogue."""
+    """Return the hex SHA-256 of what must not change under a restored state: settings, line-up, initial catalogue."""
     digest = hashlib.sha256(msgspec.json.encode(settings, order="sorted"))
+    columns = lineup(settings.learning, settings.candidates, catalogue.base[:0]).columns
+    digest.update(msgspec.json.encode(columns))
     digest.update("\n".join([catalogue.model_id, *catalogue.items]).encode())
     digest.update(catalogue.base.tobytes())
     return digest.hexdigest()

@@ -29,6 +29,8 @@ class Learning:
     text_neighbours: int = 32  # of each item, among which the text expert looks; 64 gains .0006 of its own HR@10
     head_rate: float = 0.8  # Adagrad step of the head's rows; .4 loses .01 HR@10, 1.6 loses .01
     head_decay: float = 0.7  # positional weights of the history start at head_decay ** d
+    full_softmax: int = 20_000  # items up to which the head learns from all of them; beyond, from a sample
+    negatives: int = 256  # of a sample, per mini-batch
     position_rate: float = 0.05  # Adagrad step of the positional weights
     blend_rate: float = 0.02  # Adagrad step of the blend's weights
 

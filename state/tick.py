@@ -6,7 +6,7 @@ from state.codec import Kind, frame, unframe
 from state.user import HistoryState
 
 SCHEMA_VERSION = 2
-OLDER = 1  # without `Row.action`, which is then empty; read by the same decoder
+OLDER = 1  # without `HistoryState.baskets` and `Row.action`, which are then empty; read by the same decoder
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):

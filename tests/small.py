@@ -95,20 +95,33 @@ def small_batch(
     items: int = len(ITEMS),
     closed: Sequence[int] = (),
 ) -> Batch:
-    """Return a batch over `items` rows; histories newest first, `seen` defaults to each history."""
+    """Return a batch over `items` rows; histories newest first, `seen` defaults to each history.
+
+    The user's own past is the whole history, two items to a basket; the event is in the basket of the newest.
+    """
     window = LEARNING.history
     seen = seen if seen is not None else [sorted(set(history)) for history in histories]
     rows = np.full((len(targets), window), -1, np.int32)
     for row, history in zip(rows, histories, strict=True):
         row[: len(history)] = history[:window]
+    lengths = np.array([len(history) for history in histories], np.int32)
+    numbers = [np.arange(length, dtype=np.int32) // 2 for length in lengths]
+    own_to = np.cumsum(lengths).astype(np.int32)
     return Batch(
         history=rows,
         seen=np.array([item for one in seen for item in one], np.int32),
         seen_from=np.cumsum([0, *map(len, seen)]).astype(np.int32),
         target=np.array(targets, np.int32),
         scored=np.array([t >= 0 and t not in one for t, one in zip(targets, seen, strict=True)], np.bool_),
-        past=np.array([len(history) for history in histories], np.int32),
+        past=lengths,
         open=np.array([row not in closed for row in range(items)], np.uint8),
+        own=np.array([item for history in histories for item in reversed(history)], np.int32),
+        own_basket=np.concatenate([*numbers, np.zeros(0, np.int32)]),
+        own_from=own_to - lengths,
+        own_to=own_to,
+        basket=np.array([number[-1] if len(number) else -1 for number in numbers], np.int32),
+        position=(lengths > 0) * (2 - lengths % 2),
+        gap_ms=np.full(len(lengths), -1, np.int64),
     )
 
 

@@ -1,6 +1,6 @@
-"""The contract of an expert: it ranks all items for each event of a batch, and then learns the batch."""
+"""The contracts of what scores items: a signal describes candidates; an expert also ranks all items and nominates."""
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from numpy import int32
 from numpy.typing import NDArray
@@ -9,39 +9,35 @@ from online.batch import Batch, Scores
 from state.tables import Tables
 
 
-class Expert(Protocol):
-    """One way to score items.
+class Column(NamedTuple):
+    """One feature of a candidate."""
 
-    The learner calls `nominate`, then `features`, and only then `learn`, all with the same batch. To add an expert is
-    to add a file and a line in `online.experts.lineup`.
+    name: str  # in weights and reports
+    log_p: bool  # a log probability up to a constant per event, which the blend may mix; else any bounded number
+
+
+class Signal(Protocol):
+    """One way to describe candidates by features.
+
+    The learner calls `features` and only then `learn`, both with the same batch. To add a signal or an expert is to add
+    a file and a line in `online.experts.lineup`.
     """
 
-    name: str  # in reports and metrics
-    has_long_kernels: bool  # `nominate` and `learn` are each one kernel of ms that lets go of the interpreter
+    name: str
+    columns: tuple[Column, ...]  # what `features` writes
 
-    def nominate(self, batch: Batch, item: NDArray[int32], rank: NDArray[int32]) -> None:
-        """Write each event's best items and its target's rank. It changes nothing that a later score depends on.
+    def features(self, batch: Batch, item: NDArray[int32], n: NDArray[int32], out: Scores) -> None:
+        """Write the columns of candidates that the event may show. It changes nothing that a later score depends on.
 
         Args:
             batch: the events; what an event may show are the open items that it has not seen.
-            item: the best of these, exactly, where the expert scores so many; shape (B, K), -1 beyond the last.
-            rank: 1 + the number of other items the event may show that score at least as much as the target; 0 where
-                the event is not scored, UNRANKED where the expert gives the target no score; shape (B,).
-        """
-        ...
-
-    def features(self, batch: Batch, item: NDArray[int32], n: NDArray[int32], out: Scores) -> None:
-        """Write the log probability of candidates that the event may show, up to a constant per event.
-
-        Args:
-            batch: the one that was just nominated for.
             item, n: candidates, shape (B, C); of event e the first n[e].
-            out: finite in the same places; shape (B, C).
+            out: finite in the same places, of each column; shape (columns, B, C).
         """
         ...
 
     def learn(self, batch: Batch) -> None:
-        """Learn the events that were just nominated for; those not `scored` are repeats that no list could hold."""
+        """Learn the events that were just looked at; those not `scored` are repeats that no list could hold."""
         ...
 
     def grow(self, base: Scores) -> None:
@@ -58,4 +54,19 @@ class Expert(Protocol):
 
     def load(self, tables: Tables) -> None:
         """Take over what `tables` returned."""
+        ...
+
+
+class Expert(Signal, Protocol):
+    """A signal that scores all items. The learner calls `nominate` first, then `features`, then `learn`."""
+
+    def nominate(self, batch: Batch, item: NDArray[int32], rank: NDArray[int32]) -> None:
+        """Write each event's best items and its target's rank. It changes nothing that a later score depends on.
+
+        Args:
+            batch: the events.
+            item: the best by the first column, exactly, where the expert scores so many; shape (B, K), -1 beyond.
+            rank: 1 + the number of other items the event may show that score at least as much as the target; 0 where
+                the event is not scored, UNRANKED where the expert gives the target no score; shape (B,).
+        """
         ...

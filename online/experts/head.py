@@ -7,11 +7,15 @@ from numpy.typing import NDArray
 
 from online.batch import Batch, Scores
 from online.compiled import compiled_long
-from online.kernels import mask_scores
+from online.decayed import DecayedCounts, add_growing
+from online.experts.base import Column
+from online.kernels import MASKED, log_row, mask_scores, softmax_row
+from online.sampling import Sampling, draw_rows, expected_draws
 from online.selection import gap_features, select_dense
 from online.steps import mean_history, softmax_gradient, step_inputs, step_outputs
 from state.tables import Tables
 
+_FREQUENCY = 3000  # half-life, in events, of how often an item comes
 _FIRST_SQUARE = 0.1  # Adagrad accumulators start here: the first steps stay bounded
 
 
@@ -24,7 +28,9 @@ class Head:
     Source: docs/quality.md, B2 and D2; Duchi et al. 2011, "Adaptive subgradient methods" (Adagrad).
     """
 
-    def __init__(self, name: str, window: int, decay: float, rate: float, position_rate: float, base: Scores) -> None:
+    def __init__(
+        self, name: str, window: int, decay: float, rate: float, position_rate: float, sampling: Sampling, base: Scores
+    ) -> None:
         """Start from the text.
 
         Args:
@@ -33,12 +39,16 @@ class Head:
             decay: positional weights start at decay ** p.
             rate: Adagrad step of X, Y and b.
             position_rate: Adagrad step of the log positional weights.
+            sampling: when and how the softmax is learned from a sample of the items.
             base: text vectors, shape (N, d), float32.
         """
         self.name = name
-        self.has_long_kernels = True
+        self.columns: tuple[Column, ...] = (Column(self.name, log_p=True),)
         self._rate = np.float32(rate)
         self._position_rate = np.float32(position_rate)
+        self._sampling = sampling
+        self._events = DecayedCounts(len(base), _FREQUENCY)
+        self._drawn = np.zeros(1, np.int64)  # samples so far
         self._X = base.copy()
         self._Y = base.copy()
         self._b = np.zeros(len(base), np.float32)
@@ -65,18 +75,32 @@ class Head:
 
     def features(self, batch: Batch, item: NDArray[np.int32], n: NDArray[np.int32], out: Scores) -> None:
         """See `Expert`."""
-        gap_features(self._scores, self._top, item, n, out)
+        gap_features(self._scores, self._top, item, n, out[0])
 
     def learn(self, batch: Batch) -> None:
         """See `Expert`; only scored events teach, and the softmax is over what they may show."""
+        if len(self._Y) > self._sampling.above:
+            self._learn_sample(batch)
+            return
         _learn(
             batch.history[:, : len(self._weights)], self._weights, self._norms, self._H, batch.target, batch.scored,
             self._scores[: len(batch.target)], self._top, self._X, self._Y, self._b, self._squares_X, self._squares_Y,
             self._squares_b, self._positions, self._squares_p, self._rate, self._position_rate,
         )  # fmt: skip
 
+    def _learn_sample(self, batch: Batch) -> None:
+        """Learn from the batch's own items and some others, drawn alike, corrected by how likely each is there."""
+        sampling, events = self._sampling, self._events
+        _learn_sample(
+            batch.history[:, : len(self._weights)], self._weights, self._norms, self._H, batch.target, batch.scored,
+            self._scores[: len(batch.target)], sampling.seed, self._drawn, sampling.negatives, events.growth,
+            events.counts, events.weight, self._X, self._Y, self._b, self._squares_X, self._squares_Y, self._squares_b,
+            self._positions, self._squares_p, self._rate, self._position_rate,
+        )  # fmt: skip
+
     def grow(self, base: Scores) -> None:
         """See `Expert`; a new item starts from its text."""
+        self._events.grow(len(base))
         new = base[len(self._X) :]
         fresh = np.full(len(new), _FIRST_SQUARE, np.float32)
         self._X = np.vstack([self._X, new])
@@ -102,12 +126,16 @@ class Head:
             "squares_b": self._squares_b,
             "positions": self._positions,
             "squares_p": self._squares_p,
+            "drawn": self._drawn,
+            **self._events.tables(),
         }
 
     def load(self, tables: Tables) -> None:
         """See `Expert`."""
-        for name, table in tables.items():
-            setattr(self, f"_{name}", np.asarray(table, np.float32))
+        self._events.load(tables)
+        self._drawn = np.asarray(tables["drawn"], np.int64)
+        for name in tables.keys() - {"drawn", "counts", "weight"}:
+            setattr(self, f"_{name}", np.asarray(tables[name], np.float32))
 
 
 @compiled_long
@@ -138,3 +166,40 @@ def _learn(
     GY = np.dot(scores.T, H)
     step_outputs(scores, GY, H, Y, b, squares_Y, squares_b, rate)
     step_inputs(history, weights, norms, GH, H, X, squares_X, positions, squares_p, rate, position_rate)
+
+
+@compiled_long
+def _learn_sample(
+    history: Any, weights: Any, norms: Any, H: Any, target: Any, scored: Any, scores: Any, seed: int, drawn: Any,
+    negatives: int, growth: float, counts: Any, weight: Any, X: Any, Y: Any, b: Any, squares_X: Any, squares_Y: Any,
+    squares_b: Any, positions: Any, squares_p: Any, rate: Any, position_rate: Any,
+) -> None:  # fmt: skip
+    """Take one step on a sample of the items' rows, `S` of them, by their scores less the log of how likely each is."""
+    rows, place = draw_rows(seed, drawn, negatives, target, counts.shape[0])
+    B, S = scores.shape[0], rows.shape[0]
+    log_likely = np.empty(S, np.float32)
+    log_row(expected_draws(rows, negatives, B, counts, weight), log_likely)
+    G = np.zeros((B, S), np.float32)
+    z, powers = np.empty(S, np.float32), np.empty(S, np.int32)
+    powers_as_float = powers.view(np.float32)
+    for e in range(B):
+        if not scored[e]:
+            continue
+        top = MASKED
+        for c in range(S):
+            s = scores[e, rows[c]]
+            z[c] = s - log_likely[c] if s > MASKED else MASKED
+            top = max(top, z[c])
+        softmax_row(z, top, G[e], powers, powers_as_float)
+        G[e, place[e]] -= np.float32(1)
+    Y_rows, b_rows, squares_Y_rows, squares_b_rows = Y[rows], b[rows], squares_Y[rows], squares_b[rows]
+    GH = np.dot(G, Y_rows)
+    GY = np.dot(G.T, H)
+    step_outputs(G, GY, H, Y_rows, b_rows, squares_Y_rows, squares_b_rows, rate)
+    for c in range(S):
+        Y[rows[c]] = Y_rows[c]
+        b[rows[c]] = b_rows[c]
+        squares_Y[rows[c]] = squares_Y_rows[c]
+        squares_b[rows[c]] = squares_b_rows[c]
+    step_inputs(history, weights, norms, GH, H, X, squares_X, positions, squares_p, rate, position_rate)
+    add_growing(target, growth, counts, weight)

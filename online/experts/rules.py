@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online.batch import Batch, Scores
+from online.experts.base import Column
 from online.sparse import SparseRows, SparseScores, sum_rows
 from state.tables import Tables
 
@@ -19,7 +20,7 @@ class SequentialRules:
     def __init__(self, window: int, decay: float, base: Scores) -> None:
         """Start empty; `window` items back, `decay` per item back."""
         self.name = "sequential_rules"
-        self.has_long_kernels = False
+        self.columns: tuple[Column, ...] = (Column(self.name, log_p=True),)
         self._decays = (decay ** np.arange(window)).astype(np.float32)
         self._amounts = (1.0 / np.arange(1, window + 1)).astype(np.float32)
         self._rules = SparseRows(len(base))
@@ -37,7 +38,7 @@ class SequentialRules:
 
     def features(self, batch: Batch, item: NDArray[np.int32], n: NDArray[np.int32], out: Scores) -> None:
         """See `Expert`."""
-        self._scores.mass_features(batch, item, n, out)
+        self._scores.mass_features(batch, item, n, out[0])
 
     def learn(self, batch: Batch) -> None:
         """See `Expert`; repeats count too."""

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online.batch import Batch, Scores
+from online.experts.base import Column
 from online.kernels import MASKED
 from online.neighbours import Neighbours, dot_features, sum_neighbours
 from online.sparse import SparseScores
@@ -30,7 +31,7 @@ class FrozenText:
             base: text vectors, shape (N, d), float32.
         """
         self.name = "frozen_text"
-        self.has_long_kernels = False
+        self.columns: tuple[Column, ...] = (Column(self.name, log_p=True),)
         self._weights = (decay ** np.arange(window)).astype(np.float32)
         self._scale = np.float32(scale)
         self._neighbours = Neighbours(base, neighbours)
@@ -51,7 +52,7 @@ class FrozenText:
 
     def features(self, batch: Batch, item: NDArray[np.int32], n: NDArray[np.int32], out: Scores) -> None:
         """See `Expert`; of every candidate, a neighbour or not."""
-        dot_features(self._queries, self._neighbours.base, item, n, out)
+        dot_features(self._queries, self._neighbours.base, item, n, out[0])
 
     def learn(self, batch: Batch) -> None:
         """See `Expert`; nothing is learned."""

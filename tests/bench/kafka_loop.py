@@ -39,13 +39,14 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--mode", choices=("thread", "process"), default="thread")
+    parser.add_argument("--learning", default="", metavar="TOML", help='settings of [learning], as "batch = 128"')
     parser.add_argument("--beside", type=Path, help="another job to time in turn")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, Broker(Path(folder) / "broker", free_port()) as broker:
         for number in range(args.rounds):
             round_folder = Path(folder) / str(number)
             round_folder.mkdir()
-            _tell("headwater", args.events, *_ours(broker.bootstrap, round_folder, number, args.events, args.mode))
+            _tell("headwater", args.events, *_ours(broker.bootstrap, round_folder, number, args))
             if args.beside:
                 _tell(args.beside.name, args.events, *_beside(broker.bootstrap, number, args.events, args))
     return 0
@@ -60,7 +61,7 @@ def _tell(name: str, events: int, whole_s: float, working_s: float) -> None:
     )
 
 
-def _ours(bootstrap: str, folder: Path, number: int, events: int, mode: str) -> tuple[float, float]:
+def _ours(bootstrap: str, folder: Path, number: int, args: Any) -> tuple[float, float]:
     """Return the seconds from the job's start to its end, and from its first tick learned to its end."""
     name = f"bench-{number}"
     tables = "".join(f'[{t}]\ntopic = "{name}-{t}"\n' for t in ("vectors", "dead_letters", "metrics"))
@@ -69,12 +70,13 @@ def _ours(bootstrap: str, folder: Path, number: int, events: int, mode: str) -> 
         f'name = "{name}"\n{tables}[events]\ntopic = "{name}"\nlateness = "{LATENESS_S * 1000:g}ms"\n'
         f'[lists]\ntopic = "{name}-out"\ntick = "{TICK_S * 1000:g}ms"\n[kafka]\nbootstrap = "{bootstrap}"\n'
         f'[flink]\nshards = {SHARDS}\ncheckpoint_interval = "1s"\n'
+        f"[learning]\n{args.learning}\n"
     )
     config = load_config(file)
     create(Admin(bootstrap), plan(config, PARTITIONS, retention_ms=FOREVER))
     _send_vectors(bootstrap, config.vectors.topic)
-    _send_events(bootstrap, name, events)
-    command = [sys.executable, "-m", "jobs.cli", "run", "--config", str(file), "--until-end", "--mode", mode]
+    _send_events(bootstrap, name, args.events)
+    command = [sys.executable, "-m", "jobs.cli", "run", "--config", str(file), "--until-end", "--mode", args.mode]
     started = 0.0
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as job:

@@ -24,6 +24,11 @@ def check_golden(name: str, raw: bytes) -> bytes:
     return golden
 
 
+def read_golden(name: str) -> bytes:
+    """Return the bytes that a released build wrote, of a schema version that this one only reads."""
+    return (Path(__file__).parent / f"{name}.bin").read_bytes()
+
+
 def with_version(raw: bytes, kind: int, version: int, other: int) -> bytes:
     """Return a whole frame as a build with schema version `other` would write it."""
     return frame(kind, other, unframe(raw, kind, version))

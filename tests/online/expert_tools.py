@@ -1,12 +1,12 @@
 """One expert at a time: made, taught and looked at."""
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from online.batch import Batch, Scores
-from online.experts.base import Expert
+from online.experts.base import Expert, Signal
 from online.experts.lineup import lineup
 from online.selection import FLOOR
 from online.settings import Learning
@@ -21,8 +21,16 @@ def text(rows: int = N, seed: int = 5) -> Scores:
     return np.asarray(vectors, np.float32)
 
 
-def make(name: str, base: Scores | None = None, learning: Learning = LEARNING) -> Expert:
-    return next(expert for expert in lineup(learning, text() if base is None else base) if expert.name == name)
+def make(name: str, base: Scores | None = None, learning: Learning = LEARNING) -> Signal:
+    """Return a part of the line-up at its start."""
+    parts = lineup(learning, "not_in_basket", text() if base is None else base).parts
+    return next(part for part in parts if part.name == name)
+
+
+def make_expert(name: str, base: Scores | None = None, learning: Learning = LEARNING) -> Expert:
+    """The same for one that nominates."""
+    experts = lineup(learning, "not_in_basket", text() if base is None else base).experts
+    return next(expert for expert in experts if expert.name == name)
 
 
 def random_batches(count: int, items: int = N, seed: int = 0) -> list[Batch]:
@@ -35,43 +43,55 @@ def random_batches(count: int, items: int = N, seed: int = 0) -> list[Batch]:
 
 
 class Look(NamedTuple):
-    """All that an expert says of a batch."""
+    """All that a signal says of a batch, and an expert."""
 
-    item: NDArray[np.int32]  # all that it puts forward, shape (B, N)
-    rank: NDArray[np.int32]
-    feature: Scores  # of every item, nan where the event may not show it; shape (B, N)
+    item: NDArray[np.int32]  # all that it puts forward, shape (B, N); -1 of a signal
+    rank: NDArray[np.int32]  # 0 of a signal
+    columns: Scores  # of every item, nan where the event may not show it; shape (columns, B, N)
+
+    @property
+    def feature(self) -> Scores:
+        """Return the first column, which the order is by; shape (B, N)."""
+        first: Scores = self.columns[0]
+        return first
 
     def tobytes(self) -> bytes:
         """Return all of it, to be compared bit by bit."""
         return b"".join(part.tobytes() for part in self)
 
 
-def look(expert: Expert, batch: Batch, keep: int | None = None) -> Look:
+def look(part: Signal, batch: Batch, keep: int | None = None) -> Look:
+    """Return what it says of every item that each event may show."""
     B, items = len(batch.target), len(batch.open)
-    nominated, rank = np.full((B, keep or items), -7, np.int32), np.full(B, -7, np.int32)
-    expert.nominate(batch, nominated, rank)
+    nominated, rank = np.full((B, keep or items), -1, np.int32), np.zeros(B, np.int32)
+    if hasattr(part, "nominate"):
+        nominated[:], rank[:] = -7, -7
+        part.nominate(batch, nominated, rank)
     shown = [shown_by(batch, e) for e in range(B)]
     n = np.array([len(one) for one in shown], np.int32)
     item = np.zeros((B, max(1, n.max())), np.int32)
     for e, one in enumerate(shown):
         item[e, : len(one)] = one
-    out = np.full(item.shape, np.nan, np.float32)
-    expert.features(batch, item, n, out)
-    feature = np.full((B, items), np.nan, np.float32)
+    out = np.full((len(part.columns), *item.shape), np.nan, np.float32)
+    part.features(batch, item, n, out)
+    columns = np.full((len(out), B, items), np.nan, np.float32)
     for e, one in enumerate(shown):
-        feature[e, one] = out[e, : len(one)]
-    return Look(nominated, rank, feature)
+        columns[:, e, one] = out[:, e, : len(one)]
+    return Look(nominated, rank, columns)
 
 
-def learn(expert: Expert, batches: list[Batch]) -> Expert:
+Part = TypeVar("Part", bound=Signal)
+
+
+def learn(part: Part, batches: list[Batch]) -> Part:
     """Look, then learn, batch after batch, as the learner does."""
     for batch in batches:
-        look(expert, batch, keep=3)
-        expert.learn(batch)
-    return expert
+        look(part, batch, keep=3)
+        part.learn(batch)
+    return part
 
 
-def stored(expert: Expert) -> Tables:
+def stored(expert: Signal) -> Tables:
     """Return the tables after a way through bytes."""
     return decode_tables(dict(encode_tables(expert.tables())))
 

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from online.batch import Batch
 from online.blend import PAST_EDGES, SEEN_EDGES, Blend
 from online.candidates import Candidates
+from online.experts.base import Column
 from online.kernels import UNRANKED
 from state.tables import Tables, decode_tables, encode_tables, sha256_of
 from tests.small import copy_of, small_batch
 from tests.strategies import quick
 
 F, C, RATE = 3, 6, 0.1
+COLUMNS = tuple(Column(f"f{number}", log_p=True) for number in range(F))
 
 
 def found_of(at: list[int], n: list[int] | None = None, seed: int = 0) -> Candidates:
@@ -43,7 +45,7 @@ def bucket(past: int, seen: int) -> list[int]:
 
 
 def trained() -> Blend:
-    blend = Blend(F, RATE)
+    blend = Blend(COLUMNS, RATE)
     rng = np.random.default_rng(4)
     for seed in range(30):
         contexts = [(int(past), int(seen)) for past, seen in rng.integers(0, 60, (4, 2))]
@@ -128,12 +130,12 @@ def test_ties_count_against_us() -> None:
     """All candidates equal: the rank is the last."""
     found = found_of([2])
     found.feature[:] = -1
-    assert Blend(F, RATE).rank_and_learn(found, events((0, 0))).tolist() == [C]
+    assert Blend(COLUMNS, RATE).rank_and_learn(found, events((0, 0))).tolist() == [C]
 
 
 def test_it_learns_whom_to_trust() -> None:
     """An expert that is always right gains weight over one that is noise; the loss falls."""
-    blend = Blend(2, RATE)
+    blend = Blend(COLUMNS[:2], RATE)
     rng = np.random.default_rng(0)
     for _ in range(300):
         feature = rng.normal(-2, 1, (2, 1, C)).astype(np.float32)
@@ -149,7 +151,7 @@ def test_it_learns_whom_to_trust() -> None:
 @quick
 def test_odd_features_move_little(scale: float, seed: int) -> None:
     """However large a feature, weights stay finite and a step stays below the rate."""
-    blend = Blend(F, RATE)
+    blend = Blend(COLUMNS, RATE)
     before = copy_of(blend.tables())["weights"]
     found = found_of([1], seed=seed)
     found.feature[:] *= np.float32(scale)
@@ -160,7 +162,7 @@ def test_odd_features_move_little(scale: float, seed: int) -> None:
 
 def test_storing_is_invisible() -> None:
     """Restored weights and accumulators learn on as if nothing had been."""
-    blend, restored = trained(), Blend(F, RATE)
+    blend, restored = trained(), Blend(COLUMNS, RATE)
     stored: Tables = decode_tables(dict(encode_tables(blend.tables())))
     restored.load(stored)
     for one in (blend, restored):

@@ -17,14 +17,14 @@ from tests.small import LEARNING
 
 def advanced(batches: list[Batch]) -> tuple[list[bytes], list[str]]:
     """Return all that was said of the batches, and the fingerprints of all experts at the end."""
-    experts = Ensemble(lineup(LEARNING, text()))
+    experts = Ensemble(lineup(LEARNING, "all", text()))
     said = []
     for batch in batches:
         found = find_candidates(experts, batch, 4)
         said += [found.rank.tobytes(), *(found.feature[:, e, : found.n[e]].tobytes() for e in range(len(found.n)))]
         experts.learn(batch)
     experts.settle()
-    return said, [sha256_of(expert.tables()) for expert in experts]
+    return said, [sha256_of(part.tables()) for part in experts.lineup.parts]
 
 
 def test_threads_change_no_bit() -> None:
@@ -38,9 +38,9 @@ def test_threads_change_no_bit() -> None:
 @pytest.mark.parametrize("call", ["nominate", "learn"])
 def test_an_error_on_a_thread_comes_out(call: str) -> None:
     """At the latest when the work is settled."""
-    experts = Ensemble(lineup(LEARNING, text()))
+    experts = Ensemble(lineup(LEARNING, "all", text()))
     (batch,) = random_batches(1)
-    head = next(expert for expert in experts if expert.has_long_kernels)
+    head = next(expert for expert in experts.lineup.experts if expert.name == "head")
     with (
         mock.patch.object(ensemble, "_WORTH", 1),
         mock.patch.object(head, call, side_effect=ZeroDivisionError),

@@ -1,5 +1,6 @@
 """Laws of the head: its gradients against finite differences of the loss in float64."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,12 +11,15 @@ from numpy.typing import NDArray
 from online.batch import Batch, Scores
 from online.experts.head import Head
 from online.kernels import MASKED, mask_scores
+from online.sampling import draw_rows, expected_draws
+from online.settings import Learning
 from online.steps import mean_history, softmax_gradient
 from state.tables import sha256_of
-from tests.online.expert_tools import N, learn, make, random_batches
+from tests.online.expert_tools import N, learn, make, random_batches, stored
 from tests.small import LEARNING, copy_of, small_batch
 
 Arrays = Mapping[str, NDArray[Any]]
+NOTHING_LESS = np.zeros(N)
 
 
 def test_a_repeat_teaches_the_head_nothing() -> None:
@@ -38,8 +42,11 @@ def test_a_masked_item_teaches_the_head_nothing() -> None:
     assert unchanged == [2, 4]
 
 
-def head_loss(tables: Arrays, batch: Batch) -> float:
-    """Return the sum over the scored events of -log softmax(scores over the candidates)[target]."""
+def head_loss(tables: Arrays, batch: Batch, less: NDArray[Any] = NOTHING_LESS) -> float:
+    """Return the sum over the scored events of -log softmax(scores over the candidates)[target].
+
+    With `less`, shape (N,), taken from the scores; infinity is an item outside the sample.
+    """
     X, Y, b, positions = (tables[name].astype(np.float64) for name in ("X", "Y", "b", "positions"))
     loss = 0.0
     for e in np.flatnonzero(batch.scored).tolist():
@@ -47,21 +54,23 @@ def head_loss(tables: Arrays, batch: Batch) -> float:
         weights = np.exp(positions[: len(past)])
         h = weights @ X[past] / np.sqrt((weights**2).sum()) if len(past) else np.zeros(X.shape[1])
         shown = np.setdiff1d(np.arange(len(Y)), batch.seen[batch.seen_from[e] : batch.seen_from[e + 1]])
-        scores = Y @ h + b
+        scores = Y @ h + b - less
         loss += np.log(np.exp(scores[shown]).sum()) - scores[batch.target[e]]
     return float(loss)
 
 
-def finite_difference(tables: Arrays, name: str, batch: Batch, step: float = 1e-5) -> Scores:
+def finite_difference(
+    tables: Arrays, name: str, batch: Batch, less: NDArray[Any] = NOTHING_LESS, step: float = 1e-5
+) -> Scores:
     """Return the gradient of the loss by one table."""
     exact = {key: table.astype(np.float64) for key, table in tables.items()}
     gradient = np.zeros(tables[name].shape)
     for index in np.ndindex(gradient.shape):
         kept = exact[name][index]
         exact[name][index] = kept + step
-        above = head_loss(exact, batch)
+        above = head_loss(exact, batch, less)
         exact[name][index] = kept - step
-        gradient[index] = (above - head_loss(exact, batch)) / (2 * step)
+        gradient[index] = (above - head_loss(exact, batch, less)) / (2 * step)
         exact[name][index] = kept
     return gradient.astype(np.float32)
 
@@ -73,8 +82,8 @@ def taken_gradient(before: Arrays, after: Arrays, name: str, rate: float) -> Sco
     return np.asarray((before[name] - after[name]) * root / rate, np.float32)
 
 
-def trained_head() -> Head:
-    expert = make("head")
+def trained_head(learning: Learning = LEARNING) -> Head:
+    expert = make("head", learning=learning)
     assert isinstance(expert, Head)
     learn(expert, random_batches(10))
     return expert
@@ -126,6 +135,35 @@ def test_head_sums_the_gradients_of_a_batch(name: str) -> None:
     np.testing.assert_allclose(
         taken_gradient(before, copy_of(head.tables()), name, LEARNING.head_rate), expected, atol=2e-5
     )
+
+
+@pytest.mark.parametrize("name", ["X", "Y", "b"])
+def test_a_sampled_step_follows_the_corrected_loss(name: str) -> None:
+    """Beyond `full_softmax` items: the softmax is over a sample, each score less the log of how likely it was there."""
+    learning = dataclasses.replace(LEARNING, full_softmax=N - 1, negatives=4)
+    head = trained_head(learning)
+    before = copy_of(head.tables())
+    batch = small_batch([[3, 8], [0, 2]] if name != "X" else [[3, 8]], [5, 7] if name != "X" else [5])
+    learn(head, [batch])
+    B = len(batch.target)
+    rows, _ = draw_rows(learning.seed, before["drawn"].copy(), 4, batch.target, N)
+    assert B <= len(rows) < N
+    less = np.full(N, np.inf)
+    less[rows] = np.log(expected_draws(rows, 4, B, before["counts"], before["weight"]).astype(np.float64))
+    expected = finite_difference(before, name, batch, less)
+    taken = taken_gradient(before, copy_of(head.tables()), name, LEARNING.head_rate)
+    np.testing.assert_allclose(taken, expected, atol=2e-5)
+    assert head.tables()["drawn"] == before["drawn"] + 1
+
+
+def test_a_sampled_head_is_stored_whole() -> None:
+    """Its place in the sequence of samples and its counts survive: what is drawn after a restore is the same."""
+    learning = dataclasses.replace(LEARNING, full_softmax=0, negatives=4)
+    head = trained_head(learning)
+    restored = make("head", learning=learning)
+    restored.load(stored(head))
+    batches = random_batches(5, seed=3)
+    assert sha256_of(learn(restored, batches).tables()) == sha256_of(learn(head, batches).tables())
 
 
 def test_accumulators_sum_squared_norms() -> None:

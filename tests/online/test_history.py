@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import online.history
 from online.history import SESSION_IDLE_MS, History, state_of
 from online.settings import Candidates
-from state.user import RECENT_MAX
+from state.user import RECENT_MAX, WINDOW_MAX, HistoryState
 from tests.strategies import Timed, quick, timelines
 
 
@@ -33,7 +33,7 @@ def test_unseen_excludes_all_ever_consumed(timeline: list[Timed]) -> None:
     assert unseen.seen == list(dict.fromkeys(consumed))
     assert all(unseen.excludes(item) and not free.excludes(item) for item in consumed)
     assert not unseen.excludes("never")
-    assert unseen.recent == free.recent == consumed[-RECENT_MAX:]
+    assert unseen.recent == free.recent == consumed
     assert unseen.events == len(consumed)
 
 
@@ -68,6 +68,34 @@ def test_baskets_and_sessions() -> None:
 
 
 @pytest.mark.parametrize("candidates", ["unseen", "not_in_basket", "all"])
+@given(timeline=timelines())
+@quick
+def test_each_item_is_in_its_basket(candidates: Candidates, timeline: list[Timed]) -> None:
+    """Baskets are numbered in their order, each item has its basket's number, and numbers outlive storing."""
+    history: History[str] = History(None, candidates, str)
+    names: list[int] = []
+    for before, t in zip([None, *timeline], timeline, strict=False):
+        if before is None:
+            over = True
+        elif t.basket or before.basket:
+            over = t.basket != before.basket
+        else:
+            over = t.at_ms - before.at_ms > SESSION_IDLE_MS
+        names.append((names[-1] if names else -1) + over)
+        history.enter(t.at_ms, t.basket)
+        assert history.basket_number == (names[-1] if candidates == "not_in_basket" else (names[-2:-1] or [-1])[0])
+        history.advance(t.item, t.at_ms)
+    assert history.baskets == names
+    assert History(state_of(history), candidates, str).baskets == names
+
+
+def test_a_state_without_baskets_is_one_basket() -> None:
+    """States of version 1 did not tell baskets: all that they hold counts as one."""
+    history = History(HistoryState(3, 5, "b", ("x", "y"), ()), "not_in_basket", str)
+    assert (history.baskets, history.basket_number) == ([0, 0], 0)
+
+
+@pytest.mark.parametrize("candidates", ["unseen", "not_in_basket", "all"])
 @given(timeline=timelines(), cut=st.integers(0, 30))
 @quick
 def test_storing_is_invisible(candidates: Candidates, timeline: list[Timed], cut: int) -> None:
@@ -84,7 +112,8 @@ def test_memory_is_bounded() -> None:
         history = follow("unseen", [(n, f"i{n}", "") for n in range(100)])
     assert history.seen == ["i97", "i98", "i99"]
     assert not history.excludes("i96") and history.excludes("i97")
-    assert len(history.recent) == RECENT_MAX
+    assert state_of(history).recent == tuple(f"i{n}" for n in range(100))[-WINDOW_MAX:]
+    assert len(state_of(follow("all", [(n, f"i{n}", "") for n in range(3000)])).recent) == RECENT_MAX
     history.enter(5, "")
     history.advance("x", 5)
     assert history.last_ms == 99
