@@ -20,10 +20,15 @@ RANGES: dict[str, Read] = {
     "text_scale": number(0, 100),  # exp(100) is far from where float32 ends with a maximum taken out
     "text_neighbours": whole(1, 1000),  # items
     "head_rate": RATE,
+    "head_window": whole(1, WINDOW_MAX),  # items
     "head_decay": number(0.001, 1),  # its logarithm is learned from
+    "long_decay": number(0.001, 1),
     "full_softmax": whole(0, 10**9),  # items; 0 samples always
     "negatives": whole(1, 10_000),  # items; more is no sample
     "position_rate": RATE,
     "blend_rate": RATE,
+    "mixture_rate": number(0, 1),
+    "hidden": whole(1, 256),  # units
+    "network_rate": number(0, 1),  # an Adam step moves each weight by about so much
 }
 """Field of `online.settings.Learning` -> how it is read."""

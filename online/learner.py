@@ -106,7 +106,10 @@ class Learner:
         self._rows = len(catalogue)
         self._experts = Ensemble(lineup(learning, settings.candidates, catalogue.base))
         self._lineup = self._experts.lineup
-        self._blend = Blend(self._lineup.columns, learning.blend_rate)
+        self._blend = Blend(
+            self._lineup.columns, learning.blend_rate, learning.mixture_rate, learning.hidden, learning.network_rate,
+            learning.seed,
+        )  # fmt: skip
         self._keep = max(learning.keep, settings.top_k)  # a list is never short for want of candidates
         self._batch = BatchBuilder(learning.history)
         self._counts = np.zeros(4, np.int64)  # last tick, accepted, duplicates, lists
@@ -116,7 +119,7 @@ class Learner:
     @property
     def models(self) -> list[str]:
         """Names of what is measured: the blend, then each expert."""
-        return ["headwater", *(expert.name for expert in self._lineup.experts)]
+        return ["headwater", "headwater_request", *(expert.name for expert in self._lineup.experts)]
 
     def change(self, change: ItemChange) -> None:
         """Take over one change of the catalogue; it holds for the next tick."""
@@ -243,8 +246,8 @@ class Learner:
             found = find_candidates(self._experts, batch, self._keep)
             if not self._frozen:
                 self._experts.learn(batch)
-            ranks[0, first : first + size] = self._blend.rank_and_learn(found, batch)
-            ranks[1:, first : first + size] = found.rank
+            ranks[0:2, first : first + size] = self._blend.rank_and_learn(found, batch)
+            ranks[2:, first : first + size] = found.rank
             chance[:, first : first + size] = self._blend.chance
         return _Measured(past, ranks, chance)
 

@@ -37,6 +37,11 @@ class Lineup(NamedTuple):
 
 def lineup(settings: Learning, candidates: Candidates, base: Scores) -> Lineup:
     """Return the line-up over text vectors `base`, shape (N, d); own pasts only where an item may come again."""
+    sampling = Sampling(settings.full_softmax, settings.negatives, settings.seed)
+
+    def head(name: str, window: int, decay: float) -> Head:
+        return Head(name, window, decay, settings.head_rate, settings.position_rate, sampling, base)
+
     own: list[Expert] = [] if candidates == "unseen" else [OwnItems(), OwnSequence()]
     experts: list[Expert] = [
         *(Popularity(f"popularity_{half_life:g}", half_life, base) for half_life in settings.half_lives),
@@ -44,14 +49,7 @@ def lineup(settings: Learning, candidates: Candidates, base: Scores) -> Lineup:
         SequentialRules(settings.rules_window, settings.rules_decay, base),
         FrozenText(settings.text_window, settings.text_decay, settings.text_scale, settings.text_neighbours, base),
         *own,
-        Head(
-            "head",
-            settings.history,
-            settings.head_decay,
-            settings.head_rate,
-            settings.position_rate,
-            Sampling(settings.full_softmax, settings.negatives, settings.seed),
-            base,
-        ),
+        head("head_long", settings.history, settings.long_decay),
+        head("head", settings.head_window, settings.head_decay),
     ]
-    return Lineup(experts, [ItemLife(base)], frozenset({"head"}))
+    return Lineup(experts, [ItemLife(base)], frozenset({"head", "head_long"}))

@@ -50,7 +50,7 @@ def head_loss(tables: Arrays, batch: Batch, less: NDArray[Any] = NOTHING_LESS) -
     X, Y, b, positions = (tables[name].astype(np.float64) for name in ("X", "Y", "b", "positions"))
     loss = 0.0
     for e in np.flatnonzero(batch.scored).tolist():
-        past = batch.history[e][batch.history[e] >= 0]
+        past = batch.history[e][batch.history[e] >= 0][: len(positions)]
         weights = np.exp(positions[: len(past)])
         h = weights @ X[past] / np.sqrt((weights**2).sum()) if len(past) else np.zeros(X.shape[1])
         shown = np.setdiff1d(np.arange(len(Y)), batch.seen[batch.seen_from[e] : batch.seen_from[e + 1]])
