@@ -87,6 +87,8 @@ def told_at_the_end(report: Mapping[str, Any], out: Path) -> str:
             "",
             *_table(report["metrics"]),
             "",
+            *_worth(report["evaluation"]),
+            "",
             f"report        {out / 'report.html'}",
             f"lists         {out / 'recommendations'}",
             *([f"dead letters  {out / 'dead_letters'}"] if reasons else []),
@@ -94,6 +96,19 @@ def told_at_the_end(report: Mapping[str, Any], out: Path) -> str:
             "the same for every engine, mode and parallelism",
         ]
     )
+
+
+def _worth(evaluation: Mapping[str, Any]) -> list[str]:
+    """Return what delivered lists hit, and what learning was worth where that was measured."""
+    serving = evaluation["serving"]
+    lines = [
+        f"The lists that users really had, made at the end of a tick, hit {serving['lags'][0]['hr@10']:.4f}; "
+        f"{serving['lags'][0]['with_list']:.0%} of the events had one."
+    ]
+    if control := evaluation["frozen_control"]:
+        minus = control["slices"]["tail"]["hr@10"]["minus"]
+        lines.append(f"Learning was worth {minus['mean']:+.4f} HR@10 after 90 % of the events: {minus['verdict']}.")
+    return lines
 
 
 def _unknown(report: Mapping[str, Any]) -> list[str]:

@@ -14,15 +14,13 @@ import msgspec
 
 from jobs.children import environment, headwater
 from jobs.config import Config, config_from_flags, load_config
+from jobs.evaluating import Wanted, evaluate_run
 from jobs.flink_env import LOGS
 from jobs.logs import LogSummary, write_canonical
 from jobs.progress import Progress, day, told_at_the_end
 from jobs.unknown_items import count_unknown
 from jobs.versions import versions
 from models.vectors import read_vectors
-from online.evaluation.delivered import DeliveredList, gather
-from online.evaluation.outcomes import collect
-from online.evaluation.summary import evaluate
 from online.record import LATE
 from online.report import build_report, count_reasons, digest_lists, json_lines
 from state.errors import HeadwaterError
@@ -62,6 +60,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine", choices=("flink", "python"), default="flink", help="(%(default)s)")
     parser.add_argument("--mode", choices=("auto", "thread", "process"), help="how Flink runs Python (auto)")
     parser.add_argument("--parallelism", type=int, metavar="N", help="of the Flink job (1)")
+    parser.add_argument(
+        "--no-peers",
+        action="store_true",
+        help="leave out RAISGD and River's BiasedMF, about 50 us an event after the run",
+    )
+    parser.add_argument(
+        "--frozen-control", action="store_true",
+        help="tell what learning was worth: the run once more in plain Python, learning stopped at 90 %%",
+    )  # fmt: skip
 
 
 def main(args: argparse.Namespace) -> int:
@@ -72,7 +79,7 @@ def main(args: argparse.Namespace) -> int:
     engine, mode = _engine(args.engine, config)
     out: Path = (args.out or Path("out") / config.name).absolute()
     try:
-        return _replay(config, args.limit, engine, mode, out)
+        return _replay(config, args.limit, engine, mode, out, Wanted(not args.no_peers, args.frozen_control))
     except KeyboardInterrupt:
         print(f"\ninterrupted: {out} is not complete; run the replay again", file=sys.stderr)
         raise
@@ -85,12 +92,12 @@ def main(args: argparse.Namespace) -> int:
         ) from None
 
 
-def _replay(config: Config, limit: int | None, engine: Engine, mode: str, out: Path) -> int:
+def _replay(config: Config, limit: int | None, engine: Engine, mode: str, out: Path, wanted: Wanted) -> int:
     """Read, run, report; of the folder for work a replay that fails leaves the logs, which its error names."""
     _check_inputs(config, out)
     _open(out)
     try:
-        report = _run(config, limit, engine, mode, out)
+        report = _run(config, limit, engine, mode, out, wanted)
     except BaseException:
         _tidy(out / WORK)
         raise
@@ -99,7 +106,7 @@ def _replay(config: Config, limit: int | None, engine: Engine, mode: str, out: P
     return 0
 
 
-def _run(config: Config, limit: int | None, engine: Engine, mode: str, out: Path) -> dict[str, Any]:
+def _run(config: Config, limit: int | None, engine: Engine, mode: str, out: Path, wanted: Wanted) -> dict[str, Any]:
     """Return the report. What an earlier replay left goes once the log and the vectors are known to be good."""
     log = out / WORK / "events.log"
     summary = write_canonical(config.events, log, limit=limit)
@@ -113,8 +120,9 @@ def _run(config: Config, limit: int | None, engine: Engine, mode: str, out: Path
     _clear(out, keep=vectors)
     progress = Progress(summary.records - summary.flags.get(LATE, 0))
     start = time.monotonic()
+    replay = Replay(config, log, vectors, out, mode)
     with progress:
-        engine(Replay(config, log, vectors, out, mode), progress)
+        engine(replay, progress)
     wall_s = time.monotonic() - start
     about = {
         "engine": "flink" if mode else "python",
@@ -125,7 +133,7 @@ def _run(config: Config, limit: int | None, engine: Engine, mode: str, out: Path
         "unknown_item_events": unknown.events,
     }
     del items
-    return _report(config, summary, out, wall_s, about)
+    return _report(replay, summary, wall_s, about, wanted)
 
 
 def _advice(config: Config) -> str:
@@ -253,10 +261,13 @@ def _engine(name: str, config: Config) -> tuple[Engine, str]:
     return run_flink, choose_mode(config.flink.mode)
 
 
-def _report(config: Config, summary: LogSummary, out: Path, wall_s: float, about: Mapping[str, Any]) -> dict[str, Any]:
+def _report(
+    replay: Replay, summary: LogSummary, wall_s: float, about: Mapping[str, Any], wanted: Wanted
+) -> dict[str, Any]:
     """Write report.json and report.html; return the report."""
     from jobs.report_html import write_report_html
 
+    config, out = replay.config, replay.out
     final = _final(out / METRICS)
     lists = digest_lists([out / LISTS])
     if lists.lists != final["lists"]:
@@ -264,7 +275,8 @@ def _report(config: Config, summary: LogSummary, out: Path, wall_s: float, about
             f"{out / LISTS} holds {lists.lists:,} lists, the run made {final['lists']:,}; expected equal numbers; "
             "did two replays write to one folder? run it again"
         )
-    run = collect(json_lines([out / METRICS]))
+    settings = config.settings()
+    run, evaluation = evaluate_run(out / METRICS, out / LISTS, replay.log, replay.vectors, settings, wanted)
     report = build_report(
         events=summary.records,
         accepted=final["accepted"],
@@ -273,7 +285,7 @@ def _report(config: Config, summary: LogSummary, out: Path, wall_s: float, about
         lists=lists,
         head_sha256=final["head_sha256"],
         run=run,
-        evaluation=evaluate(run, gather(json_lines([out / LISTS], DeliveredList), run)),
+        evaluation=evaluation,
         wall_s=wall_s,
         config=config.as_dict(),
         versions=versions(),

@@ -1,4 +1,4 @@
-"""Draws the learning curve as SVG: how HR@10 moves over a run, model beside model."""
+"""Draws curves as SVG: how a measure moves over a run, over names, or against another, line beside line."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -41,52 +41,131 @@ _TOP, _BOTTOM = 12, 30
 _LABEL_GAP = 17  # between two labels at the lines' ends
 
 
-def learning_curve(at: Sequence[int], lines: Sequence[Line], frame: Frame, title: str) -> str:
-    """Return the SVG of `lines` over the event numbers `at`; the first line is drawn on top and has its area filled."""
-    values = [value for line in lines for value in line.values if value is not None]
-    if not at or not values:
-        return '<p class="quiet">Nothing was scored, so there is no curve.</p>'
-    highest = max([*values, 0.01])
-    step = _nice_step(highest / 4)
-    top = step * math.ceil(highest / step)
-    last = at[-1]
-    points = [_points(at, line.values, top, frame) for line in lines]
-    parts = [f'<svg viewBox="0 0 {frame.width} {frame.height}" role="img" aria-label="{escape(title)}">']
-    parts += _y_axis(frame, step, top)
-    parts += _x_axis(frame, last)
-    parts.append(f'<path class="area {lines[0].style}" d="{_area(points[0], frame)}"/>')
-    for line, curve in reversed(list(zip(lines, points, strict=True))):
-        parts.append(f'<path class="line {line.style}" d="{_path(curve)}"><title>{escape(line.label)}</title></path>')
-    if frame.right > _LABEL_GAP:
-        parts += _end_labels(lines, points, frame)
-    parts += _bands(at, lines, frame)
-    return "".join([*parts, "</svg>"])
+class Scale(NamedTuple):
+    """The y axis: from `low` to `high`, a number each `step`."""
+
+    low: float
+    high: float
+    step: float
+
+    def share(self, value: float) -> float:
+        """Return where a value lies between the ends, from 0 to 1."""
+        return (value - self.low) / (self.high - self.low)
 
 
-def _points(at: Sequence[int], values: Values, top: float, frame: Frame) -> list[Point | None]:
-    pairs = zip(at, values, strict=True)
-    return [None if value is None else (frame.x(n / at[-1]), frame.y(value / top)) for n, value in pairs]
+def learning_curve(
+    at: Sequence[int], lines: Sequence[Line], frame: Frame, title: str, *, from_zero: bool = True
+) -> str:
+    """Return the SVG of `lines` over the event numbers `at`; the first line is drawn on top, its area filled.
+
+    Args:
+        at: event numbers, rising.
+        lines: of as many values.
+        frame: size of the drawing.
+        title: for those who cannot see it.
+        from_zero: let the y axis begin at 0; else near the lowest value, and nothing is filled.
+    """
+    first = 0 if from_zero or not at else at[0]
+    shares = [(n - first) / max(1, at[-1] - first) for n in at]
+    told = [f"after {n:,} events" for n in at]
+    svg = _Drawing(shares, told, lines, frame, title, from_zero)
+    return svg.text(_event_axis(frame, first, at[-1]) if at else [])
 
 
-def _y_axis(frame: Frame, step: float, top: float) -> list[str]:
+def named_curve(names: Sequence[str], lines: Sequence[Line], frame: Frame, title: str) -> str:
+    """Return the SVG of `lines` over names at equal distances, with a dot at each value."""
+    shares = [(k + 0.5) / max(1, len(names)) for k in range(len(names))]
+    y = frame.height - _BOTTOM + 20
+    axis = [
+        f'<text class="tick" x="{frame.x(share):.1f}" y="{y}" text-anchor="middle">{escape(name)}</text>'
+        for name, share in zip(names, shares, strict=True)
+    ]
+    return _Drawing(shares, names, lines, frame, title, True, dots=True).text(axis)
+
+
+class _Drawing:
+    """Lines over places on the x axis, given as shares of its length."""
+
+    def __init__(
+        self,
+        shares: Sequence[float],
+        told: Sequence[str],
+        lines: Sequence[Line],
+        frame: Frame,
+        title: str,
+        from_zero: bool,
+        *,
+        dots: bool = False,
+    ) -> None:
+        self._shares, self._told, self._lines = shares, told, lines
+        self._frame, self._title, self._from_zero, self._dots = frame, title, from_zero, dots
+
+    def text(self, x_axis: list[str]) -> str:
+        """Return the SVG, or a sentence where nothing is to be drawn."""
+        lines, frame = self._lines, self._frame
+        values = [value for line in lines for value in line.values if value is not None]
+        if not self._shares or not values:
+            return '<p class="quiet">Nothing was scored, so there is no curve.</p>'
+        scale = _scale(min(values), max(values), from_zero=self._from_zero)
+        points = [self._points(line.values, scale) for line in lines]
+        parts = [f'<svg viewBox="0 0 {frame.width} {frame.height}" role="img" aria-label="{escape(self._title)}">']
+        parts += _y_axis(frame, scale)
+        parts += x_axis
+        if self._from_zero:
+            parts.append(f'<path class="area {lines[0].style}" d="{_area(points[0], frame)}"/>')
+        parts += self._strokes(points)
+        if frame.right > _LABEL_GAP:
+            parts += _end_labels(lines, points, frame)
+        parts += _bands(self._shares, self._told, lines, frame)
+        return "".join([*parts, "</svg>"])
+
+    def _points(self, values: Values, scale: Scale) -> list[Point | None]:
+        pairs = zip(self._shares, values, strict=True)
+        frame = self._frame
+        return [None if value is None else (frame.x(x), frame.y(scale.share(value))) for x, value in pairs]
+
+    def _strokes(self, points: Sequence[Sequence[Point | None]]) -> list[str]:
+        parts = []
+        for line, curve in reversed(list(zip(self._lines, points, strict=True))):
+            name = escape(line.label)
+            parts.append(f'<path class="line {line.style}" d="{_path(curve)}"><title>{name}</title></path>')
+            if self._dots:
+                parts += [
+                    f'<circle class="dot {line.style}" cx="{point[0]:.1f}" cy="{point[1]:.1f}" r="4"/>'
+                    for point in curve
+                    if point is not None
+                ]
+        return parts
+
+
+def _event_axis(frame: Frame, first: int, last: int) -> list[str]:
+    step = max(1, int(nice_step((last - first) / frame.x_ticks))) if last > first else max(1, last)
+    y = frame.height - _BOTTOM + 20
     parts = []
-    for tick in range(round(top / step) + 1):
-        y = frame.y(tick * step / top)
-        parts.append(
-            f'<line class="grid" x1="{frame.left}" x2="{frame.width - frame.right}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        )
-        parts.append(
-            f'<text class="tick" x="{frame.left - 8}" y="{y + 4:.1f}" text-anchor="end">{tick * step:.2f}</text>'
-        )
+    for n in range(-(-first // step) * step, last + 1, step):
+        x = frame.x((n - first) / max(1, last - first))
+        parts.append(f'<text class="tick" x="{x:.1f}" y="{y}" text-anchor="middle">{short(n, 4)}</text>')
     return parts
 
 
-def _x_axis(frame: Frame, last: int) -> list[str]:
-    step = max(1, int(_nice_step(last / frame.x_ticks)))
-    y = frame.height - _BOTTOM + 20
+def _scale(lowest: float, highest: float, *, from_zero: bool) -> Scale:
+    if from_zero:
+        highest = max(highest, 0.01)
+        step = nice_step(highest / 4)
+        return Scale(0.0, step * math.ceil(highest / step), step)
+    step = nice_step(max(highest - lowest, 1e-3) / 4)
+    return Scale(step * math.floor(lowest / step), step * (math.floor(highest / step) + 1), step)
+
+
+def _y_axis(frame: Frame, scale: Scale) -> list[str]:
     parts = []
-    for n in range(0, last + 1, step):
-        parts.append(f'<text class="tick" x="{frame.x(n / last):.1f}" y="{y}" text-anchor="middle">{short(n)}</text>')
+    for tick in range(round((scale.high - scale.low) / scale.step) + 1):
+        value = scale.low + tick * scale.step
+        y = frame.y(scale.share(value))
+        parts.append(
+            f'<line class="grid" x1="{frame.left}" x2="{frame.width - frame.right}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        )
+        parts.append(f'<text class="tick" x="{frame.left - 8}" y="{y + 4:.1f}" text-anchor="end">{value:.2f}</text>')
     return parts
 
 
@@ -120,34 +199,36 @@ def _end_labels(lines: Sequence[Line], points: Sequence[Sequence[Point | None]],
     return parts
 
 
-def _bands(at: Sequence[int], lines: Sequence[Line], frame: Frame) -> list[str]:
+def _bands(shares: Sequence[float], told: Sequence[str], lines: Sequence[Line], frame: Frame) -> list[str]:
     """Lay strips over the drawing that tell the values where the pointer rests."""
-    width = frame.x(1 / max(1, len(at))) - frame.x(0)
+    width = frame.x(1 / max(1, len(shares))) - frame.x(0)
     parts = []
-    for index, n in enumerate(at):
-        told = [f"after {n:,} events"]
-        ranked = sorted(((line.values[index] or 0.0, line.label) for line in lines), reverse=True)
-        told += [f"{value:.3f} {label}" for value, label in ranked]
-        x = frame.x(n / at[-1]) - width / 2
+    for index, (share, name) in enumerate(zip(shares, told, strict=True)):
+        ranked = sorted(
+            ((line.values[index], line.label) for line in lines if line.values[index] is not None),
+            key=lambda pair: -(pair[0] or 0.0),
+        )
+        text = [name, *(f"{value:.3f} {label}" for value, label in ranked)]
+        x = frame.x(share) - width / 2
         tall = frame.height - _BOTTOM - _TOP
         parts.append(
             f'<rect class="band" x="{x:.1f}" y="{_TOP}" width="{width:.1f}" height="{tall}">'
-            f"<title>{escape(chr(10).join(told))}</title></rect>"
+            f"<title>{escape(chr(10).join(text))}</title></rect>"
         )
     return parts
 
 
-def _nice_step(rough: float) -> float:
+def nice_step(rough: float) -> float:
     """Return the next of 1, 2, 2.5, 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10(rough))
     return next(power * nice for nice in (1, 2, 2.5, 5, 10) if power * nice >= rough * 0.999)
 
 
-def short(n: int) -> str:
+def short(n: int, digits: int = 3) -> str:
     """Return a number of events for an axis: 25k, 1.5M."""
     for size, unit in ((1_000_000, "M"), (1000, "k")):
         if n >= size:
-            return f"{n / size:.3g}{unit}"
+            return f"{n / size:.{digits}g}{unit}"
     return str(n)
 
 

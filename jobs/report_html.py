@@ -8,11 +8,12 @@ from string import Template
 from typing import Any
 
 from jobs.report_chart import NARROW, WIDE, Line, learning_curve, legend
+from jobs.report_evaluation import evaluation_sections
+from jobs.report_names import OWN, label, ranked, yardstick
 from online.evaluation.ranks import standard_error
 from online.evaluation.slices import HEADLINES
 from online.event import REASONS
 
-OWN = "headwater"
 _PAGE = Path(__file__).with_name("report_page.html")
 _STYLES = ("s2", "s3", "s4", "s5", "s6")  # of the models beside ours and decayed popularity; then "dim"
 _COLUMNS = ("hr@10", "ndcg@10", "mrr@10", "hr@20", "ndcg@20")
@@ -41,11 +42,11 @@ def render_report(report: Mapping[str, Any]) -> str:
     `last_ms` and `input_sha256`.
     """
     name = str(report["config"].get("name") or "replay")
-    models = _ranked(report["metrics"], "all")
+    models = ranked(report["metrics"], "all")
     lines = _lines(report, models)
     curve = report["curves"]
     title = f"HR@10 of {len(lines)} models over {report['accepted']:,} events"
-    figures = {_label(model): f"{report['metrics'][model]['all']['hr@10']:.3f}" for model in models}
+    figures = {label(model): f"{report['metrics'][model]['all']['hr@10']:.3f}" for model in models}
     parts = {
         "title": escape(f"{name} - Headwater report"),
         "name": escape(name),
@@ -59,6 +60,7 @@ def render_report(report: Mapping[str, Any]) -> str:
         "curve_wide": learning_curve(curve["at"], lines, WIDE, title),
         "curve_narrow": learning_curve(curve["at"], lines, NARROW, title),
         "legend": legend(lines, figures),
+        "evaluation": evaluation_sections(report),
         "quality_text": escape(_error_text(report)),
         "tables": "".join(_slice(report["metrics"], name, is_open=name == "all") for name in HEADLINES),
         "meanings": "".join(f"<dt>{escape(word)}</dt><dd>{escape(text)}</dd>" for word, text in _MEANINGS.items()),
@@ -72,33 +74,16 @@ def render_report(report: Mapping[str, Any]) -> str:
     return Template(_PAGE.read_text(encoding="utf-8")).substitute(parts)
 
 
-def _ranked(metrics: Mapping[str, Any], name: str) -> list[str]:
-    """Return the models, best HR@10 first."""
-    return sorted(metrics, key=lambda model: (-metrics[model][name]["hr@10"], model))
-
-
-def _decayed(models: Sequence[str]) -> str:
-    """Return the best popularity with a half-life, the yardstick of every log; "" when there is none."""
-    decayed = [model for model in models if model.startswith("popularity_") and model != "popularity_all_time"]
-    return decayed[0] if decayed else next((model for model in models if model.startswith("popularity")), "")
-
-
-def _label(model: str) -> str:
-    if model.startswith("popularity_") and model[11:].replace("+", "").replace("e", "").isdigit():
-        return f"popularity, half-life {float(model[11:]):,.0f}"
-    return model.replace("_", " ")
-
-
 def _lines(report: Mapping[str, Any], models: Sequence[str]) -> list[Line]:
     """Return the curves: ours, the yardstick, then the others, further popularities dimmed."""
     hr = report["curves"]["hr@10"]
-    yardstick = _decayed(models)
-    others = [model for model in models if model not in (OWN, yardstick)]
+    base_line = yardstick(models)
+    others = [model for model in models if model not in (OWN, base_line)]
     others.sort(key=lambda model: model.startswith("popularity"))
     styles = iter(_STYLES)
     styled = [(model, "dim" if model.startswith("popularity") else next(styles, "dim")) for model in others]
-    styled = [(OWN, "s0"), (yardstick, "s1"), *styled]
-    return [Line(_label(model), style, hr[model]) for model, style in styled if model in hr]
+    styled = [(OWN, "s0"), (base_line, "s1"), *styled]
+    return [Line(label(model), style, hr[model]) for model, style in styled if model in hr]
 
 
 def _about(report: Mapping[str, Any]) -> str:
@@ -130,10 +115,10 @@ def _verdict(report: Mapping[str, Any], models: Sequence[str]) -> str:
     if not rivals:
         return f"{text}."
     best = report["metrics"][rivals[0]]["all"]
-    text += f"; the best single model, {escape(_label(rivals[0]))}, reaches {best['hr@10']:.1%}"
-    yardstick = _decayed(models)
-    if yardstick and yardstick != rivals[0]:
-        text += f", decayed popularity {report['metrics'][yardstick]['all']['hr@10']:.1%}"
+    text += f"; the best single model, {escape(label(rivals[0]))}, reaches {best['hr@10']:.1%}"
+    base_line = yardstick(models)
+    if base_line and base_line != rivals[0]:
+        text += f", decayed popularity {report['metrics'][base_line]['all']['hr@10']:.1%}"
     if own["hr@10"] <= best["hr@10"]:
         text += ". <b>On this log the blend does not beat its best expert</b>"
     return f"{text}."
@@ -147,8 +132,8 @@ def _tiles(report: Mapping[str, Any], models: Sequence[str]) -> str:
             (f"{own['hr@10']:.4f}", "HR@10, all events", True),
             (f"{own['ndcg@10']:.4f}", "NDCG@10, all events", False),
         ]
-        yardstick = _decayed(models)
-        base = report["metrics"][yardstick]["all"]["hr@10"] if yardstick else 0.0
+        base_line = yardstick(models)
+        base = report["metrics"][base_line]["all"]["hr@10"] if base_line else 0.0
         if base:
             tiles.append((f"{own['hr@10'] / base:.2f}×", "HR@10 of decayed popularity", False))
     tiles.append((f"{report['lists']:,}", "lists made", False))
@@ -169,7 +154,7 @@ def _error_text(report: Mapping[str, Any]) -> str:
 
 def _slice(metrics: Mapping[str, Any], name: str, *, is_open: bool) -> str:
     """Return one slice's table, folded away unless open."""
-    models = _ranked(metrics, name)
+    models = ranked(metrics, name)
     top = max((metrics[model][name]["hr@10"] for model in models), default=0.0) or 1.0
     rows = "".join(_row(model, metrics[model][name], top) for model in models)
     head = "".join(f"<th>{escape(column.upper())}</th>" for column in _COLUMNS)
@@ -185,7 +170,7 @@ def _row(model: str, means: Mapping[str, float], top: float) -> str:
     cells = [f'<td class="meter" style="--w:{share}">{means["hr@10"]:.4f}</td>']
     cells += [f"<td>{means[column]:.4f}</td>" for column in _COLUMNS[1:]]
     own = ' class="own"' if model == OWN else ""
-    return f"<tr{own}><td>{escape(_label(model))}</td>{''.join(cells)}<td>{means['n']:,.0f}</td></tr>"
+    return f"<tr{own}><td>{escape(label(model))}</td>{''.join(cells)}<td>{means['n']:,.0f}</td></tr>"
 
 
 def _sum(report: Mapping[str, Any]) -> str:

@@ -423,12 +423,14 @@ def learn_linear(
         for c in range(m):
             gradient[(e - first) * C + c] = p[c]
         gradient[(e - first) * C + at[e]] -= np.float32(1)
-        _step(logs, e, p[:m], at[e], bucket[e], weights, squares, rate)
+        if rate > 0:
+            _step(logs, e, p[:m], at[e], bucket[e], weights, squares, rate)
         rows = by_gap[e : e + 1]
         _total(gap_weights, rows, total)
         _add_weighted(logs, e, total, z)
         ranks[1, e] = rank_of(z, at[e])
         softmax_row(z, z.max(), p[:m], powers[:m], powers_as_float[:m])
-        _step(logs, e, p[:m], at[e], rows, gap_weights, gap_squares, rate)
+        if rate > 0:
+            _step(logs, e, p[:m], at[e], rows, gap_weights, gap_squares, rate)
         steps += 1
     return steps

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from online.catalogue import ItemChange
 from online.learner import Final, Learner, TickMetrics, UserList
 from online.record import LATE, Record
-from online.session import DeadLetter, fold_tick
+from online.session import DeadLetter, Folded, fold_tick
 from online.settings import Settings
 from state.user import UserState
 
@@ -40,31 +40,38 @@ def run_loop(
         changes: of the catalogue, in any order.
     """
     waiting = sorted(changes, key=lambda change: (change.at_ms, change.item), reverse=True)
-    states: dict[str, UserState] = {}
-    newest: dict[int, int] = {}
-    open_ticks: dict[int, list[Record]] = {}
     late: list[DeadLetter] = []
-    for record in records:
-        high = newest.get(record.partition, record.at_ms)
-        if record.at_ms < high - settings.lateness_ms:
-            late.append(DeadLetter(record, LATE))
-            continue
-        newest[record.partition] = max(high, record.at_ms)
-        open_ticks.setdefault(tick_of(record.at_ms, settings.tick_ms), []).append(record)
-    for tick_ms in sorted(open_ticks):
+    for tick_ms, folded in fold_ticks(records, settings, late):
         while waiting and waiting[-1].at_ms <= tick_ms:
             change = waiting.pop()
             if not learner.holds(change):
                 learner.change(change)
-        yield _close(tick_ms, open_ticks.pop(tick_ms), states, learner, settings)
+        lists, metrics = learner.step(tick_ms, [folded.share])
+        yield LoopResult(lists, folded.dead, metrics)
     yield LoopResult([], late, final=learner.final())
 
 
-def _close(
-    tick_ms: int, records: list[Record], states: dict[str, UserState], learner: Learner, settings: Settings
-) -> LoopResult:
-    """Fold a tick as if it were one shard, which changes no list, then let the learner take it."""
-    folded = fold_tick(0, tick_ms, records, states.get, settings)
-    states |= folded.states
-    lists, metrics = learner.step(tick_ms, [folded.share])
-    return LoopResult(lists, folded.dead, metrics)
+def fold_ticks(
+    records: Iterable[Record], settings: Settings, late: list[DeadLetter] | None = None
+) -> Iterator[tuple[int, Folded]]:
+    """Yield tick after tick of a bounded log, folded as if it were one shard, which changes no list.
+
+    Args:
+        records, settings: see `run_loop`.
+        late: gets the late records.
+    """
+    states: dict[str, UserState] = {}
+    newest: dict[int, int] = {}
+    open_ticks: dict[int, list[Record]] = {}
+    for record in records:
+        high = newest.get(record.partition, record.at_ms)
+        if record.at_ms < high - settings.lateness_ms:
+            if late is not None:
+                late.append(DeadLetter(record, LATE))
+            continue
+        newest[record.partition] = max(high, record.at_ms)
+        open_ticks.setdefault(tick_of(record.at_ms, settings.tick_ms), []).append(record)
+    for tick_ms in sorted(open_ticks):
+        folded = fold_tick(0, tick_ms, open_ticks.pop(tick_ms), states.get, settings)
+        states |= folded.states
+        yield tick_ms, folded

@@ -11,10 +11,10 @@ from online.evaluation.outcomes import OWN, Outcomes, earlier
 TOP_SHARE = 0.01  # of the items that count as the most popular
 NOTE = (
     "Of the first ten of each delivered list. Coverage: share of the catalogue that was shown to anybody. Novelty: "
-    "mean of -log2 of an item's share of the events before the list, (events + 1) / (all events + catalogue). The "
-    "most popular are the 1 % of the catalogue with the most events of the whole log. Precision, recall, F1 and "
-    "mean average precision hold a list against all items that the user took until the next list; lists after which "
-    "the user did nothing more are left out."
+    "mean of log2(1 / share), an item's share of the events before the list being (events + 1) / (all events + "
+    "catalogue). The most popular are the 1 % of the catalogue with the most events of the whole log. Precision, "
+    "recall, F1 and mean average precision hold a list against all items that the user took until the next list; "
+    "lists after which the user did nothing more are left out."
 )
 
 

@@ -1,6 +1,6 @@
 """Each model by slice with its uncertainty, and our model minus each other, event by event on the same events."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -92,11 +92,18 @@ def compare(a: Outcomes, b: Outcomes, model: str = OWN) -> dict[str, Compared]:
         HeadwaterError: the runs do not hold the same events, do not score the same, or lack the model.
     """
     check_same_events(a, b, model)
+    return compare_in(a, b, slice_masks(a), model)
+
+
+def compare_in(
+    a: Outcomes, b: Outcomes, masks: Mapping[str, NDArray[np.bool_]], model: str = OWN
+) -> dict[str, Compared]:
+    """Return slice -> run B minus run A of the same events, for slices given as masks of shape (n,)."""
     measures = MEASURES if model == OWN else MEASURES[:2]
     values = [[_values(run, model, measure) for measure in measures] for run in (a, b)]
     scored = a.scored(model)
     found = {}
-    for name, mask in slice_masks(a).items():
+    for name, mask in masks.items():
         inside = np.flatnonzero(mask & scored)
         counted = np.ones(len(inside), np.bool_)
         columns = [Column(value[inside], counted) for run in values for value in run]

@@ -6,6 +6,7 @@ from online.evaluation.bootstrap import DRAWS, LEVEL, MIN_USERS, SEED
 from online.evaluation.calibration import calibration
 from online.evaluation.curves import WINDOW
 from online.evaluation.delivered import Delivered
+from online.evaluation.frozen import Frozen, frozen_control
 from online.evaluation.lists import actions, list_measures
 from online.evaluation.log_loss import log_loss_report
 from online.evaluation.outcomes import Outcomes
@@ -14,8 +15,8 @@ from online.evaluation.ranks import more_measures
 from online.evaluation.serving import serving
 
 
-def evaluate(run: Outcomes, delivered: Delivered) -> dict[str, Any]:
-    """Return every measure; a function of the run and its lists alone."""
+def evaluate(run: Outcomes, delivered: Delivered, control: Frozen | None = None) -> dict[str, Any]:
+    """Return every measure; a function of the run and its lists alone, and of the frozen control where there is one."""
     return {
         "uncertainty": {
             "method": "block bootstrap over users, percentiles; `minus` is headwater minus the model, paired by event",
@@ -31,4 +32,5 @@ def evaluate(run: Outcomes, delivered: Delivered) -> dict[str, Any]:
         "serving": serving(run, delivered),
         "lists": list_measures(run, delivered),
         "actions": actions(run, delivered),
+        "frozen_control": None if control is None else frozen_control(run, control),
     }

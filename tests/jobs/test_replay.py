@@ -17,6 +17,7 @@ from jobs.cli import main
 from jobs.encode import add_arguments
 from jobs.progress import told_at_the_end
 from jobs.replay import Replay
+from online.evaluation.slices import SLICES
 from state.errors import HeadwaterError
 from tests.jobs.replay_logs import (
     EXAMPLES,
@@ -95,6 +96,31 @@ def test_report_has_its_keys(tmp_path: Path, log: Log) -> None:
     page.feed((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
     assert page.open == []
     assert page.loaded == []
+
+
+def test_the_evaluation_has_its_parts(tmp_path: Path) -> None:
+    """Of real events: every slice, interval and curve, peers beside our experts, and the frozen control when asked."""
+    log = real_log("movietweetings", 1500, tmp_path)
+
+    report = replay(log.arguments, tmp_path / "out", *PYTHON, "--frozen-control")
+    without = replay(log.arguments, tmp_path / "other", *PYTHON, "--no-peers")
+
+    found = report["evaluation"]
+    assert set(SLICES) == set(found["slices"])
+    assert {"headwater", "raisgd", "river_biased_mf", "popularity_all_time", "frozen_text"} <= set(report["metrics"])
+    for model, figures in found["slices"]["all"]["models"].items():
+        assert figures["hr@10"]["mean"] == pytest.approx(report["metrics"][model]["all"]["hr@10"], abs=2e-6)
+        assert figures["hr@10"]["low"] <= figures["hr@10"]["mean"] <= figures["hr@10"]["high"]
+    assert sum(found["slices"][name]["n"] for name in SLICES if name.startswith("user_")) == 1500
+    assert found["frozen_control"]["slices"]["tail"]["n"] > 50
+    assert found["serving"]["lags"][0]["hr@10"] >= found["serving"]["lags"][-1]["hr@10"] > 0
+    assert 0 < found["log_loss"]["mean"] < found["log_loss"]["knowing_nothing"]
+    assert "ranked a random 1,500 of them" in found["peers"]
+    assert {"reading", "peers", "frozen_control", "measures"} == set(found["seconds"])
+    assert without["evaluation"]["frozen_control"] is None
+    assert "raisgd" not in without["metrics"]
+    assert without["evaluation"]["peers"] == "left out by --no-peers"
+    assert without["lists_sha256"] == report["lists_sha256"]
 
 
 class Page(HTMLParser):

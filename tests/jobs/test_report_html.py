@@ -7,15 +7,17 @@ from typing import Any
 
 import pytest
 
-from jobs.report_chart import NARROW, WIDE, Line, learning_curve, short
+from jobs import report_dots as dots
+from jobs.report_chart import NARROW, WIDE, Line, learning_curve, named_curve, short
 from jobs.report_html import render_report, write_report_html
 from jobs.versions import versions
+from online.evaluation.frozen import Frozen
 from online.evaluation.outcomes import collect
 from online.evaluation.summary import evaluate
 from online.report import ListsDigest, build_report
 from tests.outcomes import delivered, random_run
 
-VOID = {"meta", "line", "path", "rect", "br"}
+VOID = {"meta", "line", "path", "rect", "circle", "br"}
 
 
 class Balanced(HTMLParser):
@@ -30,7 +32,7 @@ class Balanced(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         assert not {"src", "href", "onload", "onclick"} & {name for name, _ in attrs}
-        if tag not in VOID - {"path", "rect"}:
+        if tag not in VOID - {"path", "rect", "circle"}:
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -104,11 +106,11 @@ def test_page_holds_the_figures() -> None:
 def test_text_is_escaped() -> None:
     """Names from files and configurations are shown, not run."""
     evil = '</title><script>alert(1)</script>"&'
+    run = random_run()
+    run.ranks[evil] = run.ranks.pop("head")
     report = report_of(
-        config={"name": evil, evil: evil}, versions={evil: evil}, reasons={evil: 4}, extra={"engine": evil}
+        run=run, config={"name": evil, evil: evil}, versions={evil: evil}, reasons={evil: 4}, extra={"engine": evil}
     )
-    report["metrics"][evil] = report["metrics"].pop("head")
-    report["curves"]["hr@10"][evil] = report["curves"]["hr@10"].pop("head")
     parsed = parse(render_report(report))
     assert "script" not in parsed.tags
     assert evil in parsed.words
@@ -120,6 +122,32 @@ def test_a_run_without_events_has_a_page() -> None:
     words = parse(render_report(report_of(n=0, **none))).words
     assert "No event was scored" in words
     assert "there is no curve" in words
+
+
+def test_every_plot_says_what_good_looks_like() -> None:
+    """Each section on quality has a drawing or a table, and one sentence on what is good."""
+    page = render_report(report_of())
+    sections = re.findall(r"<section>.*?</section>", page, re.DOTALL)
+    told = [section for section in sections if "<b>Good:</b>" in section]
+    titles = [re.findall("<h2>(.*?)</h2>", section)[0] for section in told]
+    assert titles == [
+        "Learning curve", "Is it better?", "For whom, and for what?", "Quality against freshness",
+        "How surprised it was", "Can its probabilities be believed?", "More measures",
+        "What the delivered lists were like",
+    ]  # fmt: skip
+    assert all("<svg" in section or "<table" in section for section in told)
+
+
+def test_sections_that_only_some_runs_have() -> None:
+    """The frozen control and actions are shown where there are any."""
+    run = random_run(600)
+    frozen = run._replace(ranks={**run.ranks, "headwater": run.ranks["headwater"] + 5})
+    run = run._replace(actions=("", "buy"), action=run.action + 1)
+    frozen.ranks["headwater"][:540] = run.ranks["headwater"][:540]
+    evaluation = evaluate(run, delivered((0, 500, [1, 2])), Frozen(frozen, 540))
+    words = parse(render_report(report_of(600, run=run, evaluation=evaluation))).words
+    assert "stopped after event 540, against the run itself. HR@10 of the 60 events after it" in words
+    assert "Conversion by action" in words
 
 
 def test_a_blend_that_loses_is_told() -> None:
@@ -145,6 +173,44 @@ def test_curve_stays_inside_its_frame(frame: Any) -> None:
     places = [float(x) for x in re.findall(r'd="[^"]*"', svg)[0] and re.findall(r"[ML]([\d.]+) ", svg)]
     assert all(frame.left <= x <= frame.width - frame.right for x in places)
     assert re.search(r'class="line s0" d="M[\d. ]+M[\d. ]+"', svg)
+
+
+def test_a_curve_need_not_begin_at_zero() -> None:
+    """Losses near 8 fill the drawing; event numbers begin where the curve does."""
+    svg = learning_curve([1000, 1500, 2000], [Line("a", "s0", [8.1, 7.9, 7.5])], WIDE, "t", from_zero=False)
+    ticks = re.findall(r'text-anchor="end">([\d.]+)<', svg)
+    assert (float(ticks[0]), float(ticks[-1])) == (7.4, 8.2)
+    assert "area" not in svg
+    assert re.findall(r'text-anchor="middle">(\w+)<', svg)[0] == "1k"
+
+
+def test_named_curve_has_a_dot_a_value() -> None:
+    """Names at equal distances; a value that is missing has no dot."""
+    svg = named_curve(["0 s", "1 s", "1 day"], [Line("a", "s0", [None, 0.2, 0.1])], WIDE, "t")
+    assert svg.count("<circle") == 2
+    assert re.findall(r'text-anchor="middle">([\w ]+)<', svg) == ["0 s", "1 s", "1 day"]
+
+
+@pytest.mark.parametrize("layout", [dots.WIDE, dots.NARROW])
+def test_dots_lie_in_their_frame(layout: dots.Layout) -> None:
+    """Dots, whiskers and the zero between them; a mean without an interval has no whisker."""
+    rows = [dots.Row("a", [dots.Dot("x", "s0", 0.1, 0.05, 0.2), dots.Dot("y", "s1", -0.1, None, None)])]
+    svg = dots.dot_rows(rows, layout, "t")
+    assert (svg.count("<circle"), svg.count("whisker"), svg.count("grid zero")) == (2, 1, 1)
+    assert ">-0.00<" not in svg
+    low, high = (float(x) for x in re.findall(r'cx="([\d.]+)"', svg))
+    start, end = (float(x) for x in re.search(r'whisker s0" x1="([\d.]+)" x2="([\d.]+)"', svg).groups())  # type: ignore[union-attr]
+    assert layout.left <= high < start < low < end <= layout.width
+    assert "Nothing was scored" in dots.dot_rows([], layout, "t")
+
+
+def test_square_holds_its_diagonal() -> None:
+    """Equal numbers lie on it."""
+    svg = dots.square([[(0.1, 0.1)], [(0.2, 0.4)]], "t", "claimed", "happened")
+    (x0, y0, x1, y1) = map(float, re.search(r'diagonal" x1="(.+?)" y1="(.+?)" x2="(.+?)" y2="(.+?)"', svg).groups())  # type: ignore[union-attr]
+    x, y = map(float, re.search(r'dot s0" cx="(.+?)" cy="(.+?)"', svg).groups())  # type: ignore[union-attr]
+    assert (x - x0) / (x1 - x0) == pytest.approx((y - y0) / (y1 - y0), abs=1e-2)
+    assert "Nothing was scored" in dots.square([[], []], "t", "a", "b")
 
 
 def test_axis_numbers() -> None:

@@ -5,14 +5,14 @@ import pytest
 
 from online.evaluation.calibration import BINS, calibration
 from online.evaluation.log_loss import escape
-from tests.outcomes import outcomes
+from tests.outcomes import MISS, outcomes
 
 
 def test_by_hand() -> None:
     """Ten scored events, one per bin, ordered by claim; a rank of 1 means that the best candidate was right."""
     best = [0.1 * k for k in range(1, 11)]
     run = outcomes([1 if k % 2 else 2 for k in range(10)] + [0], best=[*best, 0.9])
-    got = calibration(run)
+    got = calibration(run)["catalogue"]
     claimed = (1 - escape(run)[:10]) * np.array(best)
     order = np.argsort(claimed)
     assert [one["n"] for one in got["bins"]] == [1] * BINS
@@ -28,10 +28,18 @@ def test_an_honest_forecaster_has_no_error() -> None:
     best = rng.uniform(0.05, 0.9, 40_000)
     right = rng.uniform(size=len(best)) < best
     got = calibration(outcomes(np.where(right, 1, 2).tolist(), best=best.tolist()))
-    assert got["error"] < 0.01
+    assert got["catalogue"]["error"] < 0.01
+    assert got["candidates"]["error"] < 0.01
 
 
 def test_nothing_scored() -> None:
     """No bins, no error."""
     got = calibration(outcomes([0, 0]))
-    assert (got["bins"], got["error"]) == ([], 0)
+    assert got["catalogue"] == got["candidates"] == {"bins": [], "error": 0}
+
+
+def test_a_miss_counts_for_all_events_alone() -> None:
+    """An item outside the candidates says nothing of the blend's own probabilities."""
+    got = calibration(outcomes([1, MISS, 1], best=[0.5, 0.9, 0.5]))
+    assert [one["claimed"] for one in got["candidates"]["bins"]] == [0.5, 0.5]
+    assert [one["n"] for one in got["catalogue"]["bins"]] == [1, 1, 1]
