@@ -4,12 +4,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Candidates = Literal["unseen", "not_in_basket", "all"]
+Preset = Literal["full", "lean"]
 
 
 @dataclass(frozen=True)
 class Learning:
     """Settings of the learner; all of them are part of a list's inputs."""
 
+    preset: Preset = "full"  # the line-up; "lean" keeps most of its quality and makes twice the speed, docs/quality.md
     seed: int = 7  # of every random number
     history: int = 50  # newest items of a user that the experts read as a sequence
     batch: int = 64  # events per mini-batch: 32 gains .0002 HR@10, 128 costs .001, 512 costs .02 (docs/quality.md)
@@ -40,6 +42,10 @@ class Learning:
     mixture_rate: float = 0.02  # step of the weights of the experts' mixture
     hidden: int = 24  # units of the blend's network
     network_rate: float = 0.004  # Adam step of the blend's network
+
+
+PRESETS: dict[Preset, Learning] = {"full": Learning(), "lean": Learning("lean", half_lives=(500.0, 20000.0))}
+"""Preset -> the settings it stands for."""
 
 
 @dataclass(frozen=True)
