@@ -1,11 +1,9 @@
 """What the settings of learning may be: a learner is built from them long after the configuration was read."""
 
-import dataclasses
-from collections.abc import Mapping
 from typing import get_args
 
-from jobs.values import At, Read, choice, number, numbers, table, whole
-from online.settings import PRESETS, Learning, Preset
+from jobs.values import Read, choice, number, numbers, whole
+from online.settings import Preset
 from state.user import WINDOW_MAX
 
 DECAY = number(0, 1)  # a weight per item back
@@ -40,10 +38,3 @@ RANGES: dict[str, Read] = {
     "network_rate": number(0, 1),  # an Adam step moves each weight by about so much
 }
 """Field of `online.settings.Learning` -> how it is read."""
-
-
-def read_learning(at: At, got: object) -> Learning:
-    """Read the table: what it does not name is as its preset has it."""
-    read: Learning = table(Learning, RANGES)(at, got)
-    named = got.keys() if isinstance(got, Mapping) else ()
-    return dataclasses.replace(PRESETS[read.preset], **{name: getattr(read, name) for name in named})

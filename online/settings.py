@@ -11,18 +11,13 @@ Preset = Literal["full", "lean"]
 class Learning:
     """Settings of the learner; all of them are part of a list's inputs."""
 
-    preset: Preset = "full"  # the line-up; "lean" keeps most of its quality and makes twice the speed, docs/quality.md
+    preset: Preset = "full"  # the line-up; "lean" is faster and keeps most of the quality (docs/quality.md)
     seed: int = 7  # of every random number
     history: int = 50  # newest items of a user that the experts read as a sequence
     batch: int = 64  # events per mini-batch: 32 gains .0002 HR@10, 128 costs .001, 512 costs .02 (docs/quality.md)
     keep: int = 25  # items that each expert puts forward as candidates; 40 is no better within the error, and slower
     dim: int = 64  # of the head and of the whitened text; 128 gains .001 HR@10
-    half_lives: tuple[float, ...] = (
-        100.0,
-        500.0,
-        3000.0,
-        20000.0,
-    )  # events; spread over two decades, the blend weighs them
+    half_lives: tuple[float, ...] = (500.0, 20000.0)  # events; 100 and 3000 beside them changed nothing
     rules_window: int = 10  # items back that a sequential rule reaches
     rules_decay: float = 0.8  # weight of the d-th newest item is rules_decay ** d
     together_window: int = 5  # items apart that count as together
@@ -42,10 +37,6 @@ class Learning:
     mixture_rate: float = 0.02  # step of the weights of the experts' mixture
     hidden: int = 24  # units of the blend's network
     network_rate: float = 0.004  # Adam step of the blend's network
-
-
-PRESETS: dict[Preset, Learning] = {"full": Learning(), "lean": Learning("lean", half_lives=(500.0, 20000.0))}
-"""Preset -> the settings it stands for."""
 
 
 @dataclass(frozen=True)

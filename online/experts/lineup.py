@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from online.batch import Scores
 from online.experts.base import Column, Expert, Signal
+from online.experts.fresh import FreshText
 from online.experts.head import Head, Memory
 from online.experts.life import ItemLife
 from online.experts.own import OwnItems, OwnSequence
@@ -60,4 +61,5 @@ def lineup(settings: Learning, candidates: Candidates, base: Scores) -> Lineup:
     all_time = Popularity("popularity_all_time", math.inf, base)
     rules = SequentialRules(settings.rules_window, settings.rules_decay, base)
     own += [OwnSequence()] if again else []
-    return Lineup([*popular, all_time, rules, together, text, *own, head], [ItemLife(base)], long)
+    fresh = FreshText(settings.text_window, settings.text_decay, settings.text_scale, base)
+    return Lineup([*popular, all_time, rules, together, text, *own, head], [ItemLife(base), fresh], long)

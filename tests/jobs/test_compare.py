@@ -80,7 +80,7 @@ def test_json(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (
             "same",
             ("--model", "heads"),
-            "run A has no model 'heads'; it has headwater, headwater_request, popularity_100",
+            "run A has no model 'heads'; it has headwater, headwater_request, popularity_500",
         ),
         ("same", ("--model", "head", "--measure", "log_loss"), "log_loss is of headwater alone, --model is 'head'"),
     ],

@@ -3,13 +3,15 @@
 import dataclasses
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from jobs import values
 from jobs.config import load_config
-from jobs.learning import RANGES, read_learning
+from jobs.learning import RANGES
 from jobs.values import At
-from online.settings import PRESETS, Learning
+from online.settings import Learning, Preset
 from state.errors import HeadwaterError
 from tests.jobs.replay_logs import Log, real_log, replay
 
@@ -34,21 +36,19 @@ def test_every_setting_has_a_range() -> None:
     """A new setting needs one; only the next version's `text_neighbours` may be there before its setting is."""
     assert RANGES.keys() - {"text_neighbours"} <= {*NAMES, "preset"} <= RANGES.keys()
     defaults = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(Learning()).items()}
-    assert read_learning(At("learning", "job.toml", Path()), defaults) == Learning()
+    assert values.table(Learning, RANGES)(At("learning", "job.toml", Path()), defaults) == Learning()
 
 
-def test_a_preset_gives_what_is_not_named(tmp_path: Path) -> None:
-    """A preset's settings hold unless the file names them; a word that is none is told with the nearest."""
-    assert load_config(configured(tmp_path, "preset", '"lean"')).learning == PRESETS["lean"] != PRESETS["full"]
-    named = load_config(configured(tmp_path, "preset", '"lean"\nhalf_lives = [7.0]')).learning
-    assert named == dataclasses.replace(PRESETS["lean"], half_lives=(7.0,))
+def test_a_preset_is_a_word(tmp_path: Path) -> None:
+    """A word that is none is told with the nearest."""
+    assert load_config(configured(tmp_path, "preset", '"lean"')).learning == Learning("lean")
     with pytest.raises(
         HeadwaterError, match=r"learning.preset is 'leen'; expected one of full, lean; did you mean 'le"
     ):
         load_config(configured(tmp_path, "preset", '"leen"'))
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", get_args(Preset))
 def test_a_preset_runs(tmp_path: Path, log: Log, preset: str) -> None:
     """Each gives a whole run."""
     job = configured(tmp_path, "preset", f'"{preset}"')
