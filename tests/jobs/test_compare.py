@@ -23,7 +23,8 @@ def runs(log: Log, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     (folder / "bad.toml").write_text(
         f'[events]\npath = "{log.events}"\n[vectors]\npath = "{log.vectors}"\n'
-        "[learning]\nhead_rate = 0.0001\nhalf_lives = [1.0, 1.1, 1.2, 1.3]\nblend_rate = 0.0\nmixture_rate = 0.0\nnetwork_rate = 0.0\n",
+        "[learning]\nhead_rate = 0.0001\nhalf_lives = [1.0, 1.1, 1.2, 1.3]\n"
+        "blend_rate = 0.0\nmixture_rate = 0.0\nnetwork_rate = 0.0\n",
         encoding="utf-8",
     )
     replay(log.arguments, folder / "a", *PYTHON)
@@ -77,7 +78,7 @@ def test_json(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
             "event 1 of run A has user 12439, of run B 17850 (2,499 of 2,500 differ); expected the same events",
         ),
         ("none", (), "has no metrics.jsonl; expected the output folder of headwater replay"),
-        ("same", ("--model", "heads"), "run A has no model 'heads'; it has headwater, headwater_request, popularity_100"),
+        ("same", ("--model", "heads"), "run A has no model 'heads'; it has headwater, headwater_request"),
         ("same", ("--model", "head", "--measure", "log_loss"), "log_loss is of headwater alone, --model is 'head'"),
     ],
     ids=["length", "log", "no run", "model", "measure"],

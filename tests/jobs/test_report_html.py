@@ -202,6 +202,7 @@ def test_dots_lie_in_their_frame(layout: dots.Layout) -> None:
     start, end = (float(x) for x in re.search(r'whisker s0" x1="([\d.]+)" x2="([\d.]+)"', svg).groups())  # type: ignore[union-attr]
     assert layout.left <= high < start < low < end <= layout.width
     assert "Nothing was scored" in dots.dot_rows([], layout, "t")
+    assert 'cx="' in dots.dot_rows([dots.Row("a", [dots.Dot("x", "s0", 0, 0, 0)])], layout, "t")
 
 
 def test_square_holds_its_diagonal() -> None:
