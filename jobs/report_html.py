@@ -9,7 +9,7 @@ from typing import Any
 
 from jobs.report_chart import NARROW, WIDE, Line, learning_curve, legend
 from jobs.report_evaluation import evaluation_sections
-from jobs.report_names import OWN, label, ranked, yardstick
+from jobs.report_names import OURS, OWN, label, ranked, yardstick
 from online.evaluation.ranks import standard_error
 from online.evaluation.slices import HEADLINES
 from online.event import REASONS
@@ -111,7 +111,7 @@ def _verdict(report: Mapping[str, Any], models: Sequence[str]) -> str:
     own = report["metrics"][OWN]["all"]
     share = f"<b>{own['hr@10']:.1%}</b> of {own['n']:,.0f} events"
     text = f"For {share} the item ranked among the first ten just before the event was learned"
-    rivals = [model for model in models if model != OWN]
+    rivals = [model for model in models if model not in OURS]
     if not rivals:
         return f"{text}."
     best = report["metrics"][rivals[0]]["all"]
