@@ -20,8 +20,8 @@ RANGES: dict[str, Read] = {
     "text_scale": number(0, 100),  # exp(100) is far from where float32 ends with a maximum taken out
     "text_neighbours": whole(1, 1000),  # items
     "head_rate": RATE,
-    "head_window": whole(1, WINDOW_MAX),  # items
-    "head_decay": number(0.001, 1),  # its logarithm is learned from
+    "short_window": whole(1, WINDOW_MAX),  # items
+    "short_decay": number(0.001, 1),  # its logarithm is learned from
     "long_decay": number(0.001, 1),
     "full_softmax": whole(0, 10**9),  # items; 0 samples always
     "negatives": whole(1, 10_000),  # items; more is no sample

@@ -46,7 +46,7 @@ def dot_rows(rows: Sequence[Row], layout: Layout, title: str, *, decimals: int =
         return '<p class="quiet">Nothing was scored, so there is nothing to show.</p>'
     low, high = min(0.0, *ends), max(0.0, *ends)
     step = nice_step(max(high - low, 0.01) / layout.x_ticks)
-    low, high = step * math.floor(low / step), step * max(math.ceil(high / step), math.floor(low / step) + 1)
+    low, high = step * math.floor(low / step), step * max(1, math.ceil(high / step))  # all zero: an axis all the same
     start = layout.left or layout.right
     length = layout.width - start - layout.right
 

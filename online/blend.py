@@ -76,6 +76,7 @@ class Blend:
     def rank_and_learn(self, found: Candidates, batch: Batch) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Return the target's rank per event, predicted before it is learned, and by `request`; 0 where not scored."""
         ranks = np.zeros((2, len(found.n)), np.int32)
+        rate = np.float32(0) if self._frozen else self._rate
         self.chance = np.zeros((2, len(found.n)), np.float32)
         bucket, by_past, by_gap = _buckets(batch)
         logs = np.empty((len(found.feature) + 1, *found.item.shape), np.float32)
@@ -111,7 +112,7 @@ class Blend:
                 self._squares,
                 self._gap_weights,
                 self._gap_squares,
-                self._rate,
+                rate,
                 offset,
                 first,
                 last,
@@ -130,7 +131,6 @@ class Blend:
     def freeze(self) -> None:
         """Learn nothing from now on: the frozen control's blend."""
         self._frozen = True
-        self._rate = np.float32(0)
 
     def score(self, found: Candidates, batch: Batch) -> Scores:
         """Return z of every candidate, shape (B, C); it learns nothing."""
@@ -394,7 +394,7 @@ def learn_linear(
         offset: the network's part of z, shape ((last - first) * C,).
         first, last: the events.
         ranks: shape (2, B), int32, written.
-        chance: see `Blend`; written.
+        chance: see `Blend.chance`, written.
         gradient: of the loss by z, shape ((last - first) * C,), written.
     """
     F, _, C = logs.shape
@@ -423,12 +423,14 @@ def learn_linear(
         for c in range(m):
             gradient[(e - first) * C + c] = p[c]
         gradient[(e - first) * C + at[e]] -= np.float32(1)
-        _step(logs, e, p[:m], at[e], bucket[e], weights, squares, rate)
+        if rate > 0:
+            _step(logs, e, p[:m], at[e], bucket[e], weights, squares, rate)
         rows = by_gap[e : e + 1]
         _total(gap_weights, rows, total)
         _add_weighted(logs, e, total, z)
         ranks[1, e] = rank_of(z, at[e])
         softmax_row(z, z.max(), p[:m], powers[:m], powers_as_float[:m])
-        _step(logs, e, p[:m], at[e], rows, gap_weights, gap_squares, rate)
+        if rate > 0:
+            _step(logs, e, p[:m], at[e], rows, gap_weights, gap_squares, rate)
         steps += 1
     return steps

@@ -246,7 +246,7 @@ class Learner:
             found = find_candidates(self._experts, batch, self._keep)
             if not self._frozen:
                 self._experts.learn(batch)
-            ranks[0:2, first : first + size] = self._blend.rank_and_learn(found, batch)
+            ranks[:2, first : first + size] = self._blend.rank_and_learn(found, batch)
             ranks[2:, first : first + size] = found.rank
             chance[:, first : first + size] = self._blend.chance
         return _Measured(past, ranks, chance)

@@ -11,7 +11,7 @@ class Learning:
     """Settings of the learner; all of them are part of a list's inputs."""
 
     seed: int = 7  # of every random number
-    history: int = 50  # newest items of a user that the experts read as a sequence: the long head's window
+    history: int = 50  # newest items of a user that the experts read as a sequence
     batch: int = 64  # events per mini-batch: 32 gains .0002 HR@10, 128 costs .001, 512 costs .02 (docs/quality.md)
     keep: int = 25  # items that each expert puts forward as candidates; 40 is no better within the error, and slower
     dim: int = 64  # of the head and of the whitened text; 128 gains .001 HR@10
@@ -28,10 +28,10 @@ class Learning:
     text_scale: float = 4.0  # inverse temperature of the text softmax
     text_neighbours: int = 32  # of each item, among which the text expert looks; 64 gains .0006 of its own HR@10
     head_rate: float = 0.8  # Adagrad step of the head's rows; .4 loses .01 HR@10, 1.6 loses .01
-    head_window: int = 20  # items back that the short head reads
-    head_decay: float = 0.7  # positional weights of the short head start at head_decay ** d
-    long_decay: float = 0.95  # the same of the long head
-    full_softmax: int = 20_000  # items up to which a head learns from all of them; beyond, from a sample
+    short_window: int = 5  # items back that the head's short memory reads
+    short_decay: float = 0.4  # positional weights of the short memory start at short_decay ** d
+    long_decay: float = 0.9  # the same of the long memory, which reads all `history`
+    full_softmax: int = 20_000  # items up to which the head learns from all of them; beyond, from a sample
     negatives: int = 256  # of a sample, per mini-batch
     position_rate: float = 0.05  # Adagrad step of the positional weights
     blend_rate: float = 0.02  # Adagrad step of the blend's weights

@@ -21,7 +21,7 @@ TICK_MS = 60_000
 LATENESS_MS = 90_000  # more than a tick, so that a shuffle moves records across ticks
 START_MS = 1_600_000_020_000  # the first millisecond of a tick
 ITEMS = tuple(f"i{number:02d}" for number in range(12))
-LEARNING = Learning(history=5, head_window=3, batch=4, keep=5, dim=6, hidden=4)  # every limit binds
+LEARNING = Learning(history=5, short_window=3, batch=4, keep=5, dim=6, hidden=4)  # every limit binds
 
 
 def small_settings(candidates: Candidates = "unseen", learning: Learning = LEARNING, domain: str = "") -> Settings:

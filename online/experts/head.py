@@ -1,12 +1,12 @@
 """The head: a light model over the frozen text, with a residual per item, that learns from every event."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from online.batch import Batch, Scores
-from online.compiled import compiled_long
+from online.compiled import compiled, compiled_long
 from online.decayed import DecayedCounts, add_growing
 from online.experts.base import Column
 from online.kernels import MASKED, log_row, mask_scores, softmax_row
@@ -17,26 +17,41 @@ from state.tables import Tables
 
 _FREQUENCY = 3000  # half-life, in events, of how often an item comes
 _FIRST_SQUARE = 0.1  # Adagrad accumulators start here: the first steps stay bounded
+_SHARED = ("Y", "b", "squares_Y", "squares_b")
+_BY_MEMORY = ("X", "squares_X", "positions", "squares_p")
+
+
+class Memory(NamedTuple):
+    """How far back a head reads."""
+
+    window: int  # newest items
+    decay: float  # positional weights start at decay ** p
 
 
 class Head:
-    """Next-item softmax s_j = h . Y_j + b_j over the mean h of the newest items' rows X, X = Y = text at the start.
+    """Next-item softmax s_j = h . Y_j + b_j over two memories h = (short, long) of the newest items, learned together.
 
-    h = sum_p w_p X[q_p] / |w| with positional weights w_p = exp(positions[p]), learned. Full softmax over the
-    candidates, one row-wise Adagrad step per mini-batch, one pass.
+    A memory is sum_p w_p X[q_p] / |w| over its rows X with positional weights w_p = exp(positions[p]), learned; X, and
+    both halves of Y, are the text at the start. Full softmax over the candidates, one row-wise Adagrad step per
+    mini-batch, one pass.
 
     Source: docs/quality.md, B2 and D2; Duchi et al. 2011, "Adaptive subgradient methods" (Adagrad).
     """
 
     def __init__(
-        self, name: str, window: int, decay: float, rate: float, position_rate: float, sampling: Sampling, base: Scores
+        self,
+        name: str,
+        memories: tuple[Memory, Memory],
+        rate: float,
+        position_rate: float,
+        sampling: Sampling,
+        base: Scores,
     ) -> None:
         """Start from the text.
 
         Args:
             name: in reports.
-            window: history positions read, L.
-            decay: positional weights start at decay ** p.
+            memories: the short one, and the long one, whose window is L.
             rate: Adagrad step of X, Y and b.
             position_rate: Adagrad step of the log positional weights.
             sampling: when and how the softmax is learned from a sample of the items.
@@ -49,14 +64,16 @@ class Head:
         self._sampling = sampling
         self._events = DecayedCounts(len(base), _FREQUENCY)
         self._drawn = np.zeros(1, np.int64)  # samples so far
-        self._X = base.copy()
-        self._Y = base.copy()
+        self._windows = np.array([memory.window for memory in memories], np.int64)
+        self._X = np.stack([base, base])
+        self._Y = np.hstack([base, base])
         self._b = np.zeros(len(base), np.float32)
-        self._squares_X = np.full(len(base), _FIRST_SQUARE, np.float32)
-        self._squares_Y = self._squares_X.copy()
-        self._squares_b = self._squares_X.copy()
-        self._positions = (np.arange(window) * np.log(decay)).astype(np.float32)
-        self._squares_p = np.ones(window, np.float32)
+        self._squares_X = np.full((2, len(base)), _FIRST_SQUARE, np.float32)
+        self._squares_Y = np.full(len(base), _FIRST_SQUARE, np.float32)
+        self._squares_b = self._squares_Y.copy()
+        decays = np.array([[memory.decay] for memory in memories])
+        self._positions = (np.arange(self._windows.max()) * np.log(decays)).astype(np.float32)
+        self._squares_p = np.ones(self._positions.shape, np.float32)
         self._scores: Scores = np.empty((0, 0), np.float32)  # of the batch at hand, as all below
         self._H = self._weights = self._norms = self._top = self._scores
 
@@ -66,9 +83,10 @@ class Head:
         if len(self._scores) < B or self._scores.shape[1] != len(self._Y):
             self._scores = np.empty((B, len(self._Y)), np.float32)
         self._weights = np.exp(self._positions)
-        self._H, self._norms, self._top = np.empty((B, self._X.shape[1]), np.float32), *np.empty((2, B), np.float32)
+        self._H = np.empty((2, B, self._X.shape[2]), np.float32)
+        self._norms, self._top = np.empty((2, B), np.float32), np.empty(B, np.float32)
         _nominate(
-            batch.history[:, : len(self._weights)], self._weights, self._X, self._Y, self._b, batch.seen,
+            batch.history, self._windows, self._weights, self._X, self._Y, self._b, batch.seen,
             batch.seen_from, batch.open, batch.target, batch.scored, self._H, self._norms, self._scores[:B], item, rank,
             self._top,
         )  # fmt: skip
@@ -83,7 +101,7 @@ class Head:
             self._learn_sample(batch)
             return
         _learn(
-            batch.history[:, : len(self._weights)], self._weights, self._norms, self._H, batch.target, batch.scored,
+            batch.history, self._windows, self._weights, self._norms, self._H, batch.target, batch.scored,
             self._scores[: len(batch.target)], self._top, self._X, self._Y, self._b, self._squares_X, self._squares_Y,
             self._squares_b, self._positions, self._squares_p, self._rate, self._position_rate,
         )  # fmt: skip
@@ -92,7 +110,7 @@ class Head:
         """Learn from the batch's own items and some others, drawn alike, corrected by how likely each is there."""
         sampling, events = self._sampling, self._events
         _learn_sample(
-            batch.history[:, : len(self._weights)], self._weights, self._norms, self._H, batch.target, batch.scored,
+            batch.history, self._windows, self._weights, self._norms, self._H, batch.target, batch.scored,
             self._scores[: len(batch.target)], sampling.seed, self._drawn, sampling.negatives, events.growth,
             events.counts, events.weight, self._X, self._Y, self._b, self._squares_X, self._squares_Y, self._squares_b,
             self._positions, self._squares_p, self._rate, self._position_rate,
@@ -101,51 +119,46 @@ class Head:
     def grow(self, base: Scores) -> None:
         """See `Expert`; a new item starts from its text."""
         self._events.grow(len(base))
-        new = base[len(self._X) :]
+        new = base[len(self._Y) :]
         fresh = np.full(len(new), _FIRST_SQUARE, np.float32)
-        self._X = np.vstack([self._X, new])
-        self._Y = np.vstack([self._Y, new])
+        self._X = np.concatenate([self._X, np.stack([new, new])], axis=1)
+        self._Y = np.vstack([self._Y, np.hstack([new, new])])
         self._b = np.append(self._b, np.zeros(len(new), np.float32))
-        self._squares_X = np.append(self._squares_X, fresh)
+        self._squares_X = np.hstack([self._squares_X, np.stack([fresh, fresh])])
         self._squares_Y = np.append(self._squares_Y, fresh)
         self._squares_b = np.append(self._squares_b, fresh)
 
     def move(self, row: int, moved: Scores) -> None:
         """See `Expert`; what was learned of the item stays, on top of its new text."""
-        self._X[row] += moved
-        self._Y[row] += moved
+        self._X[:, row] += moved
+        self._Y[row] += np.tile(moved, 2)
 
     def tables(self) -> Tables:
         """See `Expert`."""
-        return {
-            "X": self._X,
-            "Y": self._Y,
-            "b": self._b,
-            "squares_X": self._squares_X,
-            "squares_Y": self._squares_Y,
-            "squares_b": self._squares_b,
-            "positions": self._positions,
-            "squares_p": self._squares_p,
-            "drawn": self._drawn,
-            **self._events.tables(),
-        }
+        tables: Tables = {name: getattr(self, f"_{name}") for name in _SHARED}
+        for name in _BY_MEMORY:
+            tables |= {f"{name}.{which}": table for which, table in enumerate(getattr(self, f"_{name}"))}
+        return {**tables, "drawn": self._drawn, **self._events.tables()}
 
     def load(self, tables: Tables) -> None:
         """See `Expert`."""
         self._events.load(tables)
         self._drawn = np.asarray(tables["drawn"], np.int64)
-        for name in tables.keys() - {"drawn", "counts", "weight"}:
+        for name in _SHARED:
             setattr(self, f"_{name}", np.asarray(tables[name], np.float32))
+        for name in _BY_MEMORY:
+            setattr(self, f"_{name}", np.stack([np.asarray(tables[f"{name}.{which}"], np.float32) for which in (0, 1)]))
 
 
 @compiled_long
 def _nominate(
-    history: Any, weights: Any, X: Any, Y: Any, b: Any, seen: Any, seen_from: Any, open_: Any, target: Any, scored: Any,
-    H: Any, norms: Any, scores: Any, item: Any, rank: Any, top: Any,
+    history: Any, windows: Any, weights: Any, X: Any, Y: Any, b: Any, seen: Any, seen_from: Any, open_: Any,
+    target: Any, scored: Any, H: Any, norms: Any, scores: Any, item: Any, rank: Any, top: Any,
 ) -> None:  # fmt: skip
-    """Write the queries, shape (B, d), all masked scores, shape (B, N), and what `select_dense` makes of them."""
-    mean_history(history, weights, X, H, norms)
-    np.dot(H, Y.T, scores)
+    """Write the memories, shape (2, B, d), all masked scores, shape (B, N), and what `select_dense` makes of them."""
+    for which in range(2):
+        mean_history(history[:, : windows[which]], weights[which], X[which], H[which], norms[which])
+    np.dot(_beside(H), Y.T, scores)
     for e in range(scores.shape[0]):
         row = scores[e]
         for j in range(row.shape[0]):
@@ -154,25 +167,52 @@ def _nominate(
     select_dense(scores, target, scored, item, rank, top)
 
 
+@compiled
+def _beside(H: Any) -> Any:
+    """Return two memories, shape (2, B, d), side by side: the query, shape (B, 2 d)."""
+    _, B, d = H.shape
+    query = np.empty((B, 2 * d), np.float32)
+    for e in range(B):
+        for f in range(d):
+            query[e, f] = H[0, e, f]
+            query[e, d + f] = H[1, e, f]
+    return query
+
+
+@compiled
+def _step_memories(
+    history: Any, windows: Any, weights: Any, norms: Any, GH: Any, H: Any, X: Any, squares_X: Any, positions: Any,
+    squares_p: Any, rate: Any, position_rate: Any,
+) -> None:  # fmt: skip
+    """Step both memories' rows; GH: gradient of the loss by the queries, shape (B, 2 d)."""
+    d = X.shape[2]
+    for which in range(2):
+        step_inputs(
+            history[:, : windows[which]], weights[which], norms[which], GH[:, which * d : (which + 1) * d].copy(),
+            H[which], X[which], squares_X[which], positions[which], squares_p[which], rate, position_rate,
+        )  # fmt: skip
+
+
 @compiled_long
 def _learn(
-    history: Any, weights: Any, norms: Any, H: Any, target: Any, scored: Any, scores: Any, top: Any, X: Any, Y: Any,
-    b: Any, squares_X: Any, squares_Y: Any, squares_b: Any, positions: Any, squares_p: Any, rate: Any,
+    history: Any, windows: Any, weights: Any, norms: Any, H: Any, target: Any, scored: Any, scores: Any, top: Any,
+    X: Any, Y: Any, b: Any, squares_X: Any, squares_Y: Any, squares_b: Any, positions: Any, squares_p: Any, rate: Any,
     position_rate: Any,
 ) -> None:  # fmt: skip
     """Take one step on all parameters; the scores become their gradient."""
     softmax_gradient(scores, top, target, scored)
     GH = np.dot(scores, Y)
-    GY = np.dot(scores.T, H)
-    step_outputs(scores, GY, H, Y, b, squares_Y, squares_b, rate)
-    step_inputs(history, weights, norms, GH, H, X, squares_X, positions, squares_p, rate, position_rate)
+    query = _beside(H)
+    GY = np.dot(scores.T, query)
+    step_outputs(scores, GY, query, Y, b, squares_Y, squares_b, rate)
+    _step_memories(history, windows, weights, norms, GH, H, X, squares_X, positions, squares_p, rate, position_rate)
 
 
 @compiled_long
 def _learn_sample(
-    history: Any, weights: Any, norms: Any, H: Any, target: Any, scored: Any, scores: Any, seed: int, drawn: Any,
-    negatives: int, growth: float, counts: Any, weight: Any, X: Any, Y: Any, b: Any, squares_X: Any, squares_Y: Any,
-    squares_b: Any, positions: Any, squares_p: Any, rate: Any, position_rate: Any,
+    history: Any, windows: Any, weights: Any, norms: Any, H: Any, target: Any, scored: Any, scores: Any, seed: int,
+    drawn: Any, negatives: int, growth: float, counts: Any, weight: Any, X: Any, Y: Any, b: Any, squares_X: Any,
+    squares_Y: Any, squares_b: Any, positions: Any, squares_p: Any, rate: Any, position_rate: Any,
 ) -> None:  # fmt: skip
     """Take one step on a sample of the items' rows, `S` of them, by their scores less the log of how likely each is."""
     rows, place = draw_rows(seed, drawn, negatives, target, counts.shape[0])
@@ -194,12 +234,13 @@ def _learn_sample(
         G[e, place[e]] -= np.float32(1)
     Y_rows, b_rows, squares_Y_rows, squares_b_rows = Y[rows], b[rows], squares_Y[rows], squares_b[rows]
     GH = np.dot(G, Y_rows)
-    GY = np.dot(G.T, H)
-    step_outputs(G, GY, H, Y_rows, b_rows, squares_Y_rows, squares_b_rows, rate)
+    query = _beside(H)
+    GY = np.dot(G.T, query)
+    step_outputs(G, GY, query, Y_rows, b_rows, squares_Y_rows, squares_b_rows, rate)
     for c in range(S):
         Y[rows[c]] = Y_rows[c]
         b[rows[c]] = b_rows[c]
         squares_Y[rows[c]] = squares_Y_rows[c]
         squares_b[rows[c]] = squares_b_rows[c]
-    step_inputs(history, weights, norms, GH, H, X, squares_X, positions, squares_p, rate, position_rate)
+    _step_memories(history, windows, weights, norms, GH, H, X, squares_X, positions, squares_p, rate, position_rate)
     add_growing(target, growth, counts, weight)

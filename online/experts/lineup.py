@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from online.batch import Scores
 from online.experts.base import Column, Expert, Signal
-from online.experts.head import Head
+from online.experts.head import Head, Memory
 from online.experts.life import ItemLife
 from online.experts.own import OwnItems, OwnSequence
 from online.experts.popularity import Popularity
@@ -37,11 +37,6 @@ class Lineup(NamedTuple):
 
 def lineup(settings: Learning, candidates: Candidates, base: Scores) -> Lineup:
     """Return the line-up over text vectors `base`, shape (N, d); own pasts only where an item may come again."""
-    sampling = Sampling(settings.full_softmax, settings.negatives, settings.seed)
-
-    def head(name: str, window: int, decay: float) -> Head:
-        return Head(name, window, decay, settings.head_rate, settings.position_rate, sampling, base)
-
     own: list[Expert] = [] if candidates == "unseen" else [OwnItems(), OwnSequence()]
     experts: list[Expert] = [
         *(Popularity(f"popularity_{half_life:g}", half_life, base) for half_life in settings.half_lives),
@@ -49,7 +44,13 @@ def lineup(settings: Learning, candidates: Candidates, base: Scores) -> Lineup:
         SequentialRules(settings.rules_window, settings.rules_decay, base),
         FrozenText(settings.text_window, settings.text_decay, settings.text_scale, settings.text_neighbours, base),
         *own,
-        head("head_long", settings.history, settings.long_decay),
-        head("head", settings.head_window, settings.head_decay),
+        Head(
+            "head",
+            (Memory(settings.short_window, settings.short_decay), Memory(settings.history, settings.long_decay)),
+            settings.head_rate,
+            settings.position_rate,
+            Sampling(settings.full_softmax, settings.negatives, settings.seed),
+            base,
+        ),
     ]
-    return Lineup(experts, [ItemLife(base)], frozenset({"head", "head_long"}))
+    return Lineup(experts, [ItemLife(base)], frozenset({"head"}))

@@ -23,8 +23,7 @@ def runs(log: Log, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     (folder / "bad.toml").write_text(
         f'[events]\npath = "{log.events}"\n[vectors]\npath = "{log.vectors}"\n'
-        "[learning]\nhead_rate = 0.0001\nhalf_lives = [1.0, 1.1, 1.2, 1.3]\n"
-        "blend_rate = 0.0\nmixture_rate = 0.0\nnetwork_rate = 0.0\n",
+        "[learning]\nhead_rate = 0.0001\nhalf_lives = [100000.0]\nblend_rate = 0.0001\nnetwork_rate = 1.0\n",
         encoding="utf-8",
     )
     replay(log.arguments, folder / "a", *PYTHON)
@@ -41,7 +40,7 @@ def compared(runs: Path, a: str, b: str, *more: str) -> int:
 
 def test_a_change_for_the_worse_and_back(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """1 when B is worse, 0 when it is better, and the text says so with what was changed."""
-    assert compared(runs, "a", "bad") == 1, capsys.readouterr().out
+    assert compared(runs, "a", "bad") == 1
     out = capsys.readouterr().out
     assert out.endswith("HR@10 of all: B is worse than A\n")
     assert "headwater, 2,500 scored events of" in out
@@ -78,7 +77,11 @@ def test_json(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
             "event 1 of run A has user 12439, of run B 17850 (2,499 of 2,500 differ); expected the same events",
         ),
         ("none", (), "has no metrics.jsonl; expected the output folder of headwater replay"),
-        ("same", ("--model", "heads"), "run A has no model 'heads'; it has headwater, headwater_request"),
+        (
+            "same",
+            ("--model", "heads"),
+            "run A has no model 'heads'; it has headwater, headwater_request, popularity_100",
+        ),
         ("same", ("--model", "head", "--measure", "log_loss"), "log_loss is of headwater alone, --model is 'head'"),
     ],
     ids=["length", "log", "no run", "model", "measure"],

@@ -47,14 +47,18 @@ def head_loss(tables: Arrays, batch: Batch, less: NDArray[Any] = NOTHING_LESS) -
 
     With `less`, shape (N,), taken from the scores; infinity is an item outside the sample.
     """
-    X, Y, b, positions = (tables[name].astype(np.float64) for name in ("X", "Y", "b", "positions"))
+    exact = {name: table.astype(np.float64) for name, table in tables.items()}
     loss = 0.0
     for e in np.flatnonzero(batch.scored).tolist():
-        past = batch.history[e][batch.history[e] >= 0][: len(positions)]
-        weights = np.exp(positions[: len(past)])
-        h = weights @ X[past] / np.sqrt((weights**2).sum()) if len(past) else np.zeros(X.shape[1])
-        shown = np.setdiff1d(np.arange(len(Y)), batch.seen[batch.seen_from[e] : batch.seen_from[e + 1]])
-        scores = Y @ h + b - less
+        memories = []
+        for which, window in enumerate((LEARNING.short_window, LEARNING.history)):
+            X, positions = exact[f"X.{which}"], exact[f"positions.{which}"]
+            past = batch.history[e][batch.history[e] >= 0][:window]
+            weights = np.exp(positions[: len(past)])
+            memories.append(weights @ X[past] / np.sqrt((weights**2).sum()) if len(past) else np.zeros(X.shape[1]))
+        h = np.concatenate(memories)
+        shown = np.setdiff1d(np.arange(len(exact["Y"])), batch.seen[batch.seen_from[e] : batch.seen_from[e + 1]])
+        scores = exact["Y"] @ h + exact["b"] - less
         loss += np.log(np.exp(scores[shown]).sum()) - scores[batch.target[e]]
     return float(loss)
 
@@ -77,7 +81,7 @@ def finite_difference(
 
 def taken_gradient(before: Arrays, after: Arrays, name: str, rate: float) -> Scores:
     """Return the gradient that one Adagrad step used: the way it went, times root of the new accumulator, by rate."""
-    squares = after[{"X": "squares_X", "Y": "squares_Y", "b": "squares_b", "positions": "squares_p"}[name]]
+    squares = after[f"squares_{name}".replace("positions", "p")]
     root = np.sqrt(squares)[:, None] if before[name].ndim == 2 else np.sqrt(squares)
     return np.asarray((before[name] - after[name]) * root / rate, np.float32)
 
@@ -110,14 +114,14 @@ def test_score_gradient_is_the_gradient() -> None:
     np.testing.assert_allclose(scores, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["X", "Y", "b", "positions"])
+@pytest.mark.parametrize("name", ["X.0", "X.1", "Y", "b", "positions.0", "positions.1"])
 def test_head_steps_along_the_gradient(name: str) -> None:
     """One event: the Adagrad step of each table follows the finite difference of the loss by that table."""
     head = trained_head()
     before = copy_of(head.tables())
     batch = small_batch([[3, 8, 1, 10]], [5])
     learn(head, [batch])
-    rate = LEARNING.position_rate if name == "positions" else LEARNING.head_rate
+    rate = LEARNING.position_rate if name.startswith("positions") else LEARNING.head_rate
     expected = finite_difference(before, name, batch)
     assert np.abs(expected).max() > 1e-3
     np.testing.assert_allclose(taken_gradient(before, copy_of(head.tables()), name, rate), expected, atol=2e-5)
@@ -137,13 +141,13 @@ def test_head_sums_the_gradients_of_a_batch(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["X", "Y", "b"])
+@pytest.mark.parametrize("name", ["X.0", "X.1", "Y", "b"])
 def test_a_sampled_step_follows_the_corrected_loss(name: str) -> None:
     """Beyond `full_softmax` items: the softmax is over a sample, each score less the log of how likely it was there."""
     learning = dataclasses.replace(LEARNING, full_softmax=N - 1, negatives=4)
     head = trained_head(learning)
     before = copy_of(head.tables())
-    batch = small_batch([[3, 8], [0, 2]] if name != "X" else [[3, 8]], [5, 7] if name != "X" else [5])
+    batch = small_batch([[3, 8], [0, 2]] if "X" not in name else [[3, 8]], [5, 7] if "X" not in name else [5])
     learn(head, [batch])
     B = len(batch.target)
     rows, _ = draw_rows(learning.seed, before["drawn"].copy(), 4, batch.target, N)
