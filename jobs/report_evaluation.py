@@ -8,7 +8,8 @@ from jobs import report_chart as chart
 from jobs import report_dots as dots
 from jobs.report_chart import Line
 from jobs.report_dots import Dot, Row
-from jobs.report_names import OURS, OWN, label, ranked, yardstick
+from jobs.report_names import OURS, label, ranked, yardstick
+from online.evaluation.outcomes import OWN
 
 _SLICES = {
     "all": "all events",

@@ -9,7 +9,8 @@ from typing import Any
 
 from jobs.report_chart import NARROW, WIDE, Line, learning_curve, legend
 from jobs.report_evaluation import evaluation_sections
-from jobs.report_names import OURS, OWN, label, ranked, yardstick
+from jobs.report_names import OURS, label, ranked, yardstick
+from online.evaluation.outcomes import OWN
 from online.evaluation.ranks import standard_error
 from online.evaluation.slices import HEADLINES
 from online.event import REASONS

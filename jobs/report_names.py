@@ -5,8 +5,6 @@ from typing import Any
 
 from online.evaluation.outcomes import OWN
 
-__all__ = ["OURS", "OWN", "label", "ranked", "yardstick"]
-
 OURS = (OWN, "headwater_request")
 """What is ours as a whole; all other models are its parts, baselines or peers."""
 
