@@ -25,6 +25,8 @@ _MEANINGS = {
     "MRR@10": "The mean of 1 / place, 0 beyond the tenth place.",
     "@20": "The same with the first twenty.",
     "n": "Events that were scored. A repeat of an item that is no candidate cannot be recommended and is not scored.",
+    "On request": "What headwater would reach if a list were made when the user asks: it may know how long ago the "
+    "user was here last.",
     "Ranking": "Every item of the catalogue takes part, none is sampled; a tie counts against the model.",
     "Order": "Each event is ranked before it is learned, in the order of event time, by what was learned before its "
     "mini-batch. A list that was made at the end of the tick before knows less, so it hits less often.",

@@ -9,7 +9,7 @@ OURS = (OWN, "headwater_request")
 """What is ours as a whole; all other models are its parts, baselines or peers."""
 
 _NAMES = {
-    "headwater_request": "headwater, if lists were made on request",
+    "headwater_request": "headwater on request",
     "raisgd": "RAISGD",
     "river_biased_mf": "River BiasedMF",
 }

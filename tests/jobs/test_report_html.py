@@ -240,4 +240,4 @@ def test_a_list_on_request_is_no_rival() -> None:
     run.ranks["headwater_request"] = np.ones(run.n, np.int32)
     page = render_report(report_of(run=run))
     assert "does not beat its best expert" not in page
-    assert "if lists were made on request" in page
+    assert "headwater on request" in page
