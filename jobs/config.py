@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, get_args
 
 from jobs import values
-from jobs.learning import RANGES
+from jobs.learning import read_learning
 from jobs.values import At, choice, duration, matching, whole
 from models.rows import SUFFIXES, form_of
 from online.settings import Candidates, Learning, Settings
@@ -142,7 +142,7 @@ class Config:
     dead_letters: Output = field(default_factory=Output)
     metrics: Output = field(default_factory=Output)
     kafka: Kafka = field(default_factory=Kafka)
-    learning: Annotated[Learning, values.table(Learning, RANGES)] = field(default_factory=Learning)
+    learning: Annotated[Learning, read_learning] = field(default_factory=Learning)
     flink: Flink = field(default_factory=Flink)
 
     def settings(self) -> Settings:

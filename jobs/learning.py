@@ -1,12 +1,18 @@
 """What the settings of learning may be: a learner is built from them long after the configuration was read."""
 
-from jobs.values import Read, number, numbers, whole
+import dataclasses
+from collections.abc import Mapping
+from typing import get_args
+
+from jobs.values import At, Read, choice, number, numbers, table, whole
+from online.settings import PRESETS, Learning, Preset
 from state.user import WINDOW_MAX
 
 DECAY = number(0, 1)  # a weight per item back
 RATE = number(0, 10)  # an Adagrad step; 0 learns nothing, and twice the default is worse already
 
 RANGES: dict[str, Read] = {
+    "preset": choice(*get_args(Preset)),
     "seed": whole(0, 2**63 - 1),  # of numpy's generators; TOML ends there
     "history": whole(1, WINDOW_MAX),  # items; no more are kept of a user
     "batch": whole(1, 512),  # events; a half-life of 1 doubles a weight with each event, and float64 ends at 2 ** 1024
@@ -15,6 +21,8 @@ RANGES: dict[str, Read] = {
     "half_lives": numbers(1, 1e9, most=16),  # events; an expert each, named by it to six digits
     "rules_window": whole(1, WINDOW_MAX),  # items
     "rules_decay": DECAY,
+    "together_window": whole(1, WINDOW_MAX),  # items
+    "together_decay": DECAY,
     "text_window": whole(1, WINDOW_MAX),  # items
     "text_decay": DECAY,
     "text_scale": number(0, 100),  # exp(100) is far from where float32 ends with a maximum taken out
@@ -32,3 +40,10 @@ RANGES: dict[str, Read] = {
     "network_rate": number(0, 1),  # an Adam step moves each weight by about so much
 }
 """Field of `online.settings.Learning` -> how it is read."""
+
+
+def read_learning(at: At, got: object) -> Learning:
+    """Read the table: what it does not name is as its preset has it."""
+    read: Learning = table(Learning, RANGES)(at, got)
+    named = got.keys() if isinstance(got, Mapping) else ()
+    return dataclasses.replace(PRESETS[read.preset], **{name: getattr(read, name) for name in named})

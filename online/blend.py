@@ -15,12 +15,12 @@ from online.network import Network
 from state.tables import Tables
 
 PAST_EDGES = np.array([1, 2, 4, 8, 16, 32, 64, 128])  # events of the user before: bucket bounds
-SEEN_EDGES = np.array([1, 2, 3, 6, 11, 21, 41])  # items excluded now (the basket's size, where there are baskets)
+PLACE_EDGES = np.array([1, 2, 3, 6, 11, 21, 41])  # events of the basket or session before
 GAP_EDGES = np.array([10_000, 60_000, 300_000, 1_800_000, 14_400_000, 86_400_000, 604_800_000])  # ms since the last
 _CLIP = 5.0  # bound of one feature's gradient, so that one odd event moves little
 _TOGETHER = 8  # events of one step of the network
-EXPERTS_START = 0.3  # weight of all log probabilities together at the start
-MIXTURE_START = 0.7  # weight of their mixture's logarithm at the start
+EXPERTS_START = 0.5  # weight of all log probabilities together at the start
+MIXTURE_START = 0.5  # weight of their mixture's logarithm at the start
 _SHARE = 0.001  # of an expert's weight in the mixture that is spread over all at each event
 _STEADY = 10_000  # events whose features the network's scales look back on
 
@@ -61,7 +61,7 @@ class Blend:
         self._mixture_rate = np.float32(mixture_rate)
         self._mixed = np.array([f for f, column in enumerate(columns) if column.log_p], np.int64)
         M, F = len(self._mixed), len(columns) + 1
-        buckets = 1 + (len(PAST_EDGES) + 1) + (len(SEEN_EDGES) + 1) + (len(PAST_EDGES) + 1) * (len(SEEN_EDGES) + 1)
+        buckets = 1 + (len(PAST_EDGES) + 1) + (len(PLACE_EDGES) + 1) + (len(PAST_EDGES) + 1) * (len(PLACE_EDGES) + 1)
         self._weights = np.zeros((buckets, F), np.float32)
         self._weights[0, self._mixed] = EXPERTS_START / M
         self._weights[0, -1] = MIXTURE_START
@@ -82,7 +82,7 @@ class Blend:
         logs = np.empty((len(found.feature) + 1, *found.item.shape), np.float32)
         context = np.empty((len(found.n), 2 + len(self._mixed)), np.float32)
         target_p = np.empty((len(found.n), len(self._mixed)), np.float32)
-        _count_context(batch.past, np.diff(batch.seen_from), context)
+        _count_context(batch.past, batch.position, context)
         for first in range(0, len(found.n), _TOGETHER):
             last = min(first + _TOGETHER, len(found.n))
             describe(
@@ -138,7 +138,7 @@ class Blend:
         B = len(found.n)
         logs = np.empty((len(found.feature) + 1, *found.item.shape), np.float32)
         context = np.empty((B, 2 + len(self._mixed)), np.float32)
-        _count_context(batch.past, np.diff(batch.seen_from), context)
+        _count_context(batch.past, batch.position, context)
         describe(
             found.feature,
             found.n,
@@ -178,18 +178,18 @@ _TABLES = ("weights", "squares", "mixture", "gap_weights", "gap_squares", "scale
 def _buckets(batch: Batch) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Return the rows of the weights for each event, shape (B, 4), of the mixture's and of the gap's, shape (B,)."""
     past = np.searchsorted(PAST_EDGES, batch.past, side="right")
-    seen = np.searchsorted(SEEN_EDGES, np.diff(batch.seen_from), side="right")
+    place = np.searchsorted(PLACE_EDGES, batch.position, side="right")
     gap = np.where(batch.gap_ms < 0, len(GAP_EDGES) + 1, np.searchsorted(GAP_EDGES, batch.gap_ms, side="right"))
-    P, S = len(PAST_EDGES) + 1, len(SEEN_EDGES) + 1
-    rows = np.stack([np.zeros_like(past), 1 + past, 1 + P + seen, 1 + P + S + past * S + seen], axis=1)
+    P, S = len(PAST_EDGES) + 1, len(PLACE_EDGES) + 1
+    rows = np.stack([np.zeros_like(past), 1 + past, 1 + P + place, 1 + P + S + past * S + place], axis=1)
     return rows, past, past * (len(GAP_EDGES) + 2) + gap
 
 
 @compiled
-def _count_context(past: Any, seen: Any, context: Any) -> None:
-    """Write log(1 + events before) and log(1 + items excluded), the first two columns of the context."""
+def _count_context(past: Any, place: Any, context: Any) -> None:
+    """Write log(1 + events before) and log(1 + events of the basket before), the first two columns of the context."""
     log = np.empty(len(past), np.float32)
-    for column, counts in enumerate((past, seen)):
+    for column, counts in enumerate((past, place)):
         log_row((1 + counts).astype(np.float32), log)
         context[:, column] = log
 

@@ -4,12 +4,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Candidates = Literal["unseen", "not_in_basket", "all"]
+Preset = Literal["full", "lean"]
 
 
 @dataclass(frozen=True)
 class Learning:
     """Settings of the learner; all of them are part of a list's inputs."""
 
+    preset: Preset = "full"  # the line-up; "lean" keeps most of its quality and makes twice the speed, docs/quality.md
     seed: int = 7  # of every random number
     history: int = 50  # newest items of a user that the experts read as a sequence
     batch: int = 64  # events per mini-batch: 32 gains .0002 HR@10, 128 costs .001, 512 costs .02 (docs/quality.md)
@@ -23,8 +25,10 @@ class Learning:
     )  # events; spread over two decades, the blend weighs them
     rules_window: int = 10  # items back that a sequential rule reaches
     rules_decay: float = 0.8  # weight of the d-th newest item is rules_decay ** d
+    together_window: int = 5  # items apart that count as together
+    together_decay: float = 0.4  # weight of the basket's d-th newest item is together_decay ** d
     text_window: int = 5  # newest items whose mean text is the query
-    text_decay: float = 0.7  # per item back
+    text_decay: float = 0.5  # per item back
     text_scale: float = 4.0  # inverse temperature of the text softmax
     text_neighbours: int = 32  # of each item, among which the text expert looks; 64 gains .0006 of its own HR@10
     head_rate: float = 0.8  # Adagrad step of the head's rows; .4 loses .01 HR@10, 1.6 loses .01
@@ -34,10 +38,14 @@ class Learning:
     full_softmax: int = 20_000  # items up to which the head learns from all of them; beyond, from a sample
     negatives: int = 256  # of a sample, per mini-batch
     position_rate: float = 0.05  # Adagrad step of the positional weights
-    blend_rate: float = 0.02  # Adagrad step of the blend's weights
+    blend_rate: float = 0.01  # Adagrad step of the blend's weights
     mixture_rate: float = 0.02  # step of the weights of the experts' mixture
     hidden: int = 24  # units of the blend's network
     network_rate: float = 0.004  # Adam step of the blend's network
+
+
+PRESETS: dict[Preset, Learning] = {"full": Learning(), "lean": Learning("lean", half_lives=(500.0, 20000.0))}
+"""Preset -> the settings it stands for."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from online.experts.own import OwnItems, OwnSequence
 from online.experts.popularity import Popularity
 from online.experts.rules import SequentialRules
 from online.experts.text import FrozenText
+from online.experts.together import Together
 from online.sampling import Sampling
 from online.settings import Candidates, Learning
 
@@ -36,21 +37,27 @@ class Lineup(NamedTuple):
 
 
 def lineup(settings: Learning, candidates: Candidates, base: Scores) -> Lineup:
-    """Return the line-up over text vectors `base`, shape (N, d); own pasts only where an item may come again."""
-    own: list[Expert] = [] if candidates == "unseen" else [OwnItems(), OwnSequence()]
-    experts: list[Expert] = [
-        *(Popularity(f"popularity_{half_life:g}", half_life, base) for half_life in settings.half_lives),
-        Popularity("popularity_all_time", math.inf, base),
-        SequentialRules(settings.rules_window, settings.rules_decay, base),
-        FrozenText(settings.text_window, settings.text_decay, settings.text_scale, settings.text_neighbours, base),
-        *own,
-        Head(
-            "head",
-            (Memory(settings.short_window, settings.short_decay), Memory(settings.history, settings.long_decay)),
-            settings.head_rate,
-            settings.position_rate,
-            Sampling(settings.full_softmax, settings.negatives, settings.seed),
-            base,
-        ),
-    ]
-    return Lineup(experts, [ItemLife(base)], frozenset({"head"}))
+    """Return the preset's line-up over text vectors `base`, shape (N, d).
+
+    Own pasts are read only where an item may come again.
+    """
+    again = candidates != "unseen"
+    popular = [Popularity(f"popularity_{half_life:g}", half_life, base) for half_life in settings.half_lives]
+    together = Together(settings.together_window, settings.together_decay, base)
+    text = FrozenText(settings.text_window, settings.text_decay, settings.text_scale, settings.text_neighbours, base)
+    head = Head(
+        "head",
+        (Memory(settings.short_window, settings.short_decay), Memory(settings.history, settings.long_decay)),
+        settings.head_rate,
+        settings.position_rate,
+        Sampling(settings.full_softmax, settings.negatives, settings.seed),
+        base,
+    )
+    long = frozenset({head.name})
+    own: list[Expert] = [OwnItems()] if again else []
+    if settings.preset == "lean":
+        return Lineup([*popular, together, text, *own, head], [], long)
+    all_time = Popularity("popularity_all_time", math.inf, base)
+    rules = SequentialRules(settings.rules_window, settings.rules_decay, base)
+    own += [OwnSequence()] if again else []
+    return Lineup([*popular, all_time, rules, together, text, *own, head], [ItemLife(base)], long)

@@ -16,8 +16,8 @@ class FrozenText:
     """Nearest neighbours in the whitened text space; it learns nothing.
 
     An item's score is the weighted sum of its similarities to those of the user's newest items among whose nearest
-    neighbours it is; without a history there is none. As a feature, every candidate counts by its product with the
-    mean of these items. Source: docs/quality.md, D (frozen text kNN).
+    neighbours it is; without a history there is none. As features, every candidate counts by its product with the mean
+    of these items, and with the newest of them. Source: docs/quality.md, D (frozen text kNN).
     """
 
     def __init__(self, window: int, decay: float, scale: float, neighbours: int, base: Scores) -> None:
@@ -31,11 +31,12 @@ class FrozenText:
             base: text vectors, shape (N, d), float32.
         """
         self.name = "frozen_text"
-        self.columns: tuple[Column, ...] = (Column(self.name, log_p=True),)
+        self.columns: tuple[Column, ...] = (Column(self.name, log_p=True), Column("text_newest", log_p=False))
         self._weights = (decay ** np.arange(window)).astype(np.float32)
         self._scale = np.float32(scale)
         self._neighbours = Neighbours(base, neighbours)
         self._queries: Scores = np.empty((0, 0), np.float32)
+        self._newest = self._queries
 
     def nominate(self, batch: Batch, item: NDArray[np.int32], rank: NDArray[np.int32]) -> None:
         """See `Expert`."""
@@ -43,6 +44,7 @@ class FrozenText:
         self._queries = np.empty((len(history), base.shape[1]), np.float32)
         mean_history(history, self._weights, base, self._queries, np.empty(len(history), np.float32))
         self._queries *= self._scale
+        self._newest = np.where(history[:, :1] >= 0, self._scale * base[history[:, 0]], np.float32(0))
         near = SparseScores(len(history))
         near.ids, near.values = sum_neighbours(
             history, self._weights, *self._neighbours.of(history, batch.open), batch.seen, batch.seen_from, batch.open,
@@ -53,6 +55,7 @@ class FrozenText:
     def features(self, batch: Batch, item: NDArray[np.int32], n: NDArray[np.int32], out: Scores) -> None:
         """See `Expert`; of every candidate, a neighbour or not."""
         dot_features(self._queries, self._neighbours.base, item, n, out[0])
+        dot_features(self._newest, self._neighbours.base, item, n, out[1])
 
     def learn(self, batch: Batch) -> None:
         """See `Expert`; nothing is learned."""

@@ -6,15 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from jobs import values
 from jobs.config import load_config
-from jobs.learning import RANGES
+from jobs.learning import RANGES, read_learning
 from jobs.values import At
-from online.settings import Learning
+from online.settings import PRESETS, Learning
 from state.errors import HeadwaterError
 from tests.jobs.replay_logs import Log, real_log, replay
 
-NAMES = [field.name for field in dataclasses.fields(Learning)]
+NAMES = [field.name for field in dataclasses.fields(Learning) if field.name != "preset"]
 ENDS = ("low", "high")
 
 
@@ -33,9 +32,28 @@ def configured(folder: Path, name: str, value: object) -> Path:
 
 def test_every_setting_has_a_range() -> None:
     """A new setting needs one; only the next version's `text_neighbours` may be there before its setting is."""
-    assert RANGES.keys() - {"text_neighbours"} <= set(NAMES) <= RANGES.keys()
+    assert RANGES.keys() - {"text_neighbours"} <= {*NAMES, "preset"} <= RANGES.keys()
     defaults = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(Learning()).items()}
-    assert values.table(Learning, RANGES)(At("learning", "job.toml", Path()), defaults) == Learning()
+    assert read_learning(At("learning", "job.toml", Path()), defaults) == Learning()
+
+
+def test_a_preset_gives_what_is_not_named(tmp_path: Path) -> None:
+    """A preset's settings hold unless the file names them; a word that is none is told with the nearest."""
+    assert load_config(configured(tmp_path, "preset", '"lean"')).learning == PRESETS["lean"] != PRESETS["full"]
+    named = load_config(configured(tmp_path, "preset", '"lean"\nhalf_lives = [7.0]')).learning
+    assert named == dataclasses.replace(PRESETS["lean"], half_lives=(7.0,))
+    with pytest.raises(
+        HeadwaterError, match=r"learning.preset is 'leen'; expected one of full, lean; did you mean 'le"
+    ):
+        load_config(configured(tmp_path, "preset", '"leen"'))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_runs(tmp_path: Path, log: Log, preset: str) -> None:
+    """Each gives a whole run."""
+    job = configured(tmp_path, "preset", f'"{preset}"')
+    flags = ["--events", str(log.events), "--vectors", str(log.vectors), "--engine", "python"]
+    assert replay(["--config", str(job)], tmp_path / "out", *flags)["accepted"] == 300
 
 
 @pytest.mark.parametrize("value", ["-1", "0", "1.5", "true", "'1'", "[]", "[[]]", "1e300", "9" * 20, "9" * 400])

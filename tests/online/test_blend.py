@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from online.batch import Batch
-from online.blend import GAP_EDGES, PAST_EDGES, SEEN_EDGES, Blend
+from online.blend import EXPERTS_START, GAP_EDGES, MIXTURE_START, PAST_EDGES, PLACE_EDGES, Blend
 from online.candidates import Candidates
 from online.experts.base import Column
 from online.kernels import UNRANKED
@@ -20,7 +20,7 @@ from tests.strategies import quick
 
 F, C, RATE = 4, 6, 0.1
 COLUMNS = (Column("a", True), Column("b", True), Column("c", True), Column("other", False))
-P, S = len(PAST_EDGES) + 1, len(SEEN_EDGES) + 1
+P, S = len(PAST_EDGES) + 1, len(PLACE_EDGES) + 1
 
 
 def make(columns: Sequence[Column] = COLUMNS, network_rate: float = 0.01) -> Blend:
@@ -36,18 +36,19 @@ def found_of(at: list[int], n: list[int] | None = None, seed: int = 0) -> Candid
     return Candidates(items, np.array(n or [C] * B, np.int32), np.array(at, np.int32), rank, feature)
 
 
-def events(*past_and_seen: tuple[int, int], scored: bool = True) -> Batch:
-    """Return a batch of events with so many events before, and so many excluded items."""
-    seen = [list(range(50, 50 + count)) for _, count in past_and_seen]
-    batch = small_batch([[]] * len(seen), [1 if scored else 50] * len(seen), seen)
-    return batch._replace(past=np.array([past for past, _ in past_and_seen], np.int32))
+def events(*past_and_place: tuple[int, int], scored: bool = True) -> Batch:
+    """Return a batch of events with so many events before, and so many of them in the basket."""
+    seen: list[list[int]] = [[] if scored else [1]] * len(past_and_place)
+    batch = small_batch([[]] * len(seen), [1] * len(seen), seen)
+    past, place = np.array(past_and_place, np.int32).T
+    return batch._replace(past=past, position=place)
 
 
-def bucket(past: int, seen: int) -> list[int]:
+def bucket(past: int, place: int) -> list[int]:
     """Return the rows of the weights that hold in this context, by counting."""
     by_past = sum(past >= edge for edge in PAST_EDGES.tolist())
-    by_seen = sum(seen >= edge for edge in SEEN_EDGES.tolist())
-    return [0, 1 + by_past, 1 + P + by_seen, 1 + P + S + by_past * S + by_seen]
+    by_place = sum(place >= edge for edge in PLACE_EDGES.tolist())
+    return [0, 1 + by_past, 1 + P + by_place, 1 + P + S + by_past * S + by_place]
 
 
 def trained(network_rate: float = 0.01) -> Blend:
@@ -122,7 +123,7 @@ def test_it_starts_as_the_mixture() -> None:
     """Without any event the order is that of all experts' probabilities together: sensible from the first list on."""
     found, context = found_of([0], seed=5), (0, 0)
     logs = described(np.full((P, 3), 1 / 3), found, context)
-    expected = 0.7 * logs[:, -1] + 0.1 * logs[:, :3].sum(axis=1)
+    expected = MIXTURE_START * logs[:, -1] + EXPERTS_START * logs[:, :3].mean(axis=1)
     np.testing.assert_allclose(make().score(found, events(context))[0], expected, atol=1e-5)
 
 
