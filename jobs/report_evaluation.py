@@ -8,7 +8,8 @@ from jobs import report_chart as chart
 from jobs import report_dots as dots
 from jobs.report_chart import Line
 from jobs.report_dots import Dot, Row
-from jobs.report_names import OWN, label, ranked, yardstick
+from jobs.report_names import OURS, label, ranked, yardstick
+from online.evaluation.outcomes import OWN
 
 _SLICES = {
     "all": "all events",
@@ -62,7 +63,7 @@ def _differences(found: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     rows = [
         Row(label(model), [_dot("headwater minus it", "s0", models[model]["hr@10"]["minus"])])
         for model in ranked(metrics, "all")
-        if model != OWN
+        if model not in OURS
     ]
     return _section(
         "Is it better?",
@@ -96,19 +97,30 @@ def _slices(found: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
 
 def _freshness(found: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     serving = found["serving"]
-    names = ["ranked at once", *(lag["lag"] for lag in serving["lags"])]
+    names = ["at once", *(lag["lag"] for lag in serving["lags"])]
     lines = [
         Line("hits", "s0", [serving["ranked"]["hr@10"], *(lag["hr@10"] for lag in serving["lags"])]),
         Line("hits, where there is a list", "s3", [None, *(lag["hr@10_with_list"] for lag in serving["lags"])]),
+    ]
+    ages = [one for one in serving["ages"] if one["n"]]
+    by_age = [
+        Line("the list that was there", "s0", [one["hr@10"] for one in ages]),
+        Line("ranked at once", "s1", [one["ranked_hr@10"] for one in ages]),
     ]
     first = serving["lags"][0]
     return _section(
         "Quality against freshness",
         "HR@10 of the newest list that the user really had, by how late a list arrives; a user without one is a miss "
-        f"({1 - first['with_list']:.0%} of the events at lag 0). Leftmost: ranks just before each event was learned.",
+        f"({1 - first['with_list']:.0%} of the events at lag 0). At once: ranks just before each event was learned. "
+        "Below, without a lag, by how old that list was when the event came.",
         _wide_and_narrow(lambda frame: chart.named_curve(names, lines, frame, "HR@10 by lag"))
-        + chart.legend(lines, {}),
-        "the line is high at 0 s and falls late; the first step down is what waiting for the end of the tick costs.",
+        + chart.legend(lines, {})
+        + _wide_and_narrow(
+            lambda frame: chart.named_curve([one["age"] for one in ages], by_age, frame, "HR@10 by age of the list")
+        )
+        + chart.legend(by_age, {}),
+        "above, the line is high at 0 s and falls late; below, the two lie near each other, and where they part, "
+        "fresher lists would pay.",
     )
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from jobs.report_chart import NARROW, WIDE, Line, learning_curve, legend
 from jobs.report_evaluation import evaluation_sections
-from jobs.report_names import OWN, label, ranked, yardstick
+from jobs.report_names import OURS, label, ranked, yardstick
+from online.evaluation.outcomes import OWN
 from online.evaluation.ranks import standard_error
 from online.evaluation.slices import HEADLINES
 from online.event import REASONS
@@ -24,6 +25,8 @@ _MEANINGS = {
     "MRR@10": "The mean of 1 / place, 0 beyond the tenth place.",
     "@20": "The same with the first twenty.",
     "n": "Events that were scored. A repeat of an item that is no candidate cannot be recommended and is not scored.",
+    "On request": "What headwater would reach if a list were made when the user asks: it may know how long ago the "
+    "user was here last.",
     "Ranking": "Every item of the catalogue takes part, none is sampled; a tie counts against the model.",
     "Order": "Each event is ranked before it is learned, in the order of event time, by what was learned before its "
     "mini-batch. A list that was made at the end of the tick before knows less, so it hits less often.",
@@ -111,7 +114,7 @@ def _verdict(report: Mapping[str, Any], models: Sequence[str]) -> str:
     own = report["metrics"][OWN]["all"]
     share = f"<b>{own['hr@10']:.1%}</b> of {own['n']:,.0f} events"
     text = f"For {share} the item ranked among the first ten just before the event was learned"
-    rivals = [model for model in models if model != OWN]
+    rivals = [model for model in models if model not in OURS]
     if not rivals:
         return f"{text}."
     best = report["metrics"][rivals[0]]["all"]

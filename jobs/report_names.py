@@ -5,9 +5,14 @@ from typing import Any
 
 from online.evaluation.outcomes import OWN
 
-__all__ = ["OWN", "label", "ranked", "yardstick"]
+OURS = (OWN, "headwater_request")
+"""What is ours as a whole; all other models are its parts, baselines or peers."""
 
-_NAMES = {"raisgd": "RAISGD", "river_biased_mf": "River BiasedMF"}
+_NAMES = {
+    "headwater_request": "headwater on request",
+    "raisgd": "RAISGD",
+    "river_biased_mf": "River BiasedMF",
+}
 
 
 def ranked(metrics: Mapping[str, Any], name: str) -> list[str]:

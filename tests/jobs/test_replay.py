@@ -123,6 +123,14 @@ def test_the_evaluation_has_its_parts(tmp_path: Path) -> None:
     assert without["lists_sha256"] == report["lists_sha256"]
 
 
+def test_peers_are_left_out_of_long_logs(tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their time is bounded: of more events than the bound they are left out, and the report says so."""
+    monkeypatch.setattr("jobs.evaluating.MAX_PEER_EVENTS", 3)
+    report = replay(log.arguments, tmp_path / "out", *PYTHON)
+    assert report["evaluation"]["peers"] == "left out: the log has more than 3 events"
+    assert "raisgd" not in report["metrics"]
+
+
 class Page(HTMLParser):
     """Holds that every element closes, and what a page would load."""
 

@@ -29,6 +29,7 @@ class Expected(NamedTuple):
 
     log: Log
     report: dict[str, object]
+    metrics: list[bytes]  # lines
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +38,13 @@ def oracle(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Expected]:
     for name in EXAMPLES:
         folder = tmp_path_factory.mktemp(name)
         log = real_log(name, EVENTS, folder)
-        found[name] = Expected(log, same(replay(log.arguments, folder / "out", "--engine", "python")))
+        report = same(replay(log.arguments, folder / "out", "--engine", "python"))
+        found[name] = Expected(log, report, metrics_lines(folder / "out"))
     return found
+
+
+def metrics_lines(out: Path) -> list[bytes]:
+    return sorted((out / "metrics.jsonl").read_bytes().splitlines())
 
 
 @pytest.mark.parametrize("parallelism", ["1", "2"])
@@ -47,12 +53,13 @@ def oracle(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Expected]:
 def test_flink_is_the_oracle(
     tmp_path: Path, oracle: dict[str, Expected], name: str, mode: str, parallelism: str
 ) -> None:
-    """Lists, head and every metric are the oracle's, bit for bit."""
-    log, expected = oracle[name]
+    """Lists, head, every metric and what was measured of each event are the oracle's, bit for bit."""
+    log, expected, metrics = oracle[name]
 
     report = replay(log.arguments, tmp_path / "out", "--mode", mode, "--parallelism", parallelism)
 
     assert expected == same(report)
+    assert metrics == metrics_lines(tmp_path / "out")
     assert ("flink", mode, int(parallelism)) == (report["engine"], report["mode"], report["parallelism"])
     assert not (tmp_path / "out" / ".work").exists()
 
@@ -60,7 +67,7 @@ def test_flink_is_the_oracle(
 @pytest.mark.parametrize(("name", "mode"), [("movietweetings", "process"), ("online_retail", "thread")])
 def test_shuffled_through_flink(tmp_path: Path, oracle: dict[str, Expected], name: str, mode: str) -> None:
     """Another order of arrival within the bound shows nowhere."""
-    log, expected = oracle[name]
+    log, expected, _ = oracle[name]
     file = write_csv(tmp_path / "shuffled.csv", shuffled(real_rows(name, EVENTS), seed=2))
 
     other = log._replace(events=file)

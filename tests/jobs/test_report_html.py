@@ -5,11 +5,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from jobs import report_dots as dots
 from jobs.report_chart import NARROW, WIDE, Line, learning_curve, named_curve, short
 from jobs.report_html import render_report, write_report_html
+from jobs.report_names import label, yardstick
 from jobs.versions import versions
 from online.evaluation.frozen import Frozen
 from online.evaluation.outcomes import collect
@@ -202,6 +204,7 @@ def test_dots_lie_in_their_frame(layout: dots.Layout) -> None:
     start, end = (float(x) for x in re.search(r'whisker s0" x1="([\d.]+)" x2="([\d.]+)"', svg).groups())  # type: ignore[union-attr]
     assert layout.left <= high < start < low < end <= layout.width
     assert "Nothing was scored" in dots.dot_rows([], layout, "t")
+    assert 'cx="' in dots.dot_rows([dots.Row("a", [dots.Dot("x", "s0", 0, 0, 0)])], layout, "t")
 
 
 def test_square_holds_its_diagonal() -> None:
@@ -221,3 +224,20 @@ def test_axis_numbers() -> None:
 def test_versions_name_what_matters() -> None:
     """The versions that bit equality depends on are there."""
     assert {"numpy", "numba", "python", "cpu"} <= versions().keys()
+
+
+def test_names_for_people() -> None:
+    """Half-lives, peers and our own list on request are told in words; the yardstick is the best half-life."""
+    told = [label(model) for model in ("popularity_500", "popularity_1e+06", "raisgd", "sequential_rules")]
+    assert told == ["popularity, half-life 500", "popularity, half-life 1,000,000", "RAISGD", "sequential rules"]
+    assert yardstick(["head", "popularity_all_time", "popularity_3000", "popularity_100"]) == "popularity_3000"
+    assert (yardstick(["head", "popularity_all_time"]), yardstick(["head"])) == ("popularity_all_time", "")
+
+
+def test_a_list_on_request_is_no_rival() -> None:
+    """It is ours: the page does not hold it against us, but shows it."""
+    run = random_run()
+    run.ranks["headwater_request"] = np.ones(run.n, np.int32)
+    page = render_report(report_of(run=run))
+    assert "does not beat its best expert" not in page
+    assert "headwater on request" in page

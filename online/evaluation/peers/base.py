@@ -91,7 +91,7 @@ def _draw(scored: NDArray[np.bool_], sample: int) -> NDArray[np.bool_]:
 
 def _rank(scores: NDArray[np.float64], item: int, excluded: list[int]) -> int:
     bound = scores[item]
-    if bound == -np.inf:
+    if not bound > -np.inf:  # nor where a peer ran away and answers no number
         return UNRANKED
     return int(np.count_nonzero(scores >= bound) - np.count_nonzero(scores[excluded] >= bound))
 

@@ -80,7 +80,7 @@ def test_another_log_is_refused() -> None:
 
 def plain_raisgd(events: list[tuple[int, int]], a: NDArray[np.float64], b: NDArray[np.float64]) -> None:
     """The paper's algorithm with a deque, negatives moving the user alone."""
-    rate, decay, queue = 0.3, 0.001, deque[int]()
+    rate, decay, queue = 0.2, 0.01, deque[int]()
     for user, item in events:
         for _ in range(min(20, len(queue))):
             j = queue.popleft()
@@ -125,7 +125,7 @@ def test_rivers_tables_are_its_predictions() -> None:
 @pytest.mark.parametrize("peer", [Raisgd, RiverBiasedMF])
 def test_peers_learn_who_likes_what(peer: type[Raisgd] | type[RiverBiasedMF]) -> None:
     """Even users take even items, odd users odd ones: after a while the right half ranks above the other."""
-    made = peer(10, 10, rate=0.2) if peer is Raisgd else peer(10, 10, rate=0.1)
+    made = peer(10, 10) if peer is Raisgd else peer(10, 10, rate=0.1)
     rng = np.random.default_rng(0)
     for _ in range(3000):
         user = int(rng.integers(10))
@@ -133,6 +133,21 @@ def test_peers_learn_who_likes_what(peer: type[Raisgd] | type[RiverBiasedMF]) ->
     for user in range(10):
         scores = made.scores(user)
         assert scores[user % 2 :: 2].mean() > scores[1 - user % 2 :: 2].mean()
+
+
+class RunAway(Spy):
+    """Answers no numbers."""
+
+    def scores(self, user: int) -> NDArray[np.float64]:
+        return np.full(len(self.counts), np.nan)
+
+
+def test_a_peer_that_ran_away_ranks_nothing() -> None:
+    """Without a number there is no score: a miss, and not an event that was not drawn."""
+    records = [record(n, START_MS + n, "u", item) for n, item in enumerate(ITEMS[:3])]
+    outcome = recorded(records)
+    ranks = rank_peers([RunAway(12)], records, small_settings(), outcome, outcome.items)
+    assert ranks["spy"].tolist() == [UNRANKED] * 3
 
 
 def test_peers_are_repeatable() -> None:

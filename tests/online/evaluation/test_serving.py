@@ -65,6 +65,17 @@ def test_hits_by_lag() -> None:
     assert got["ranked"]["hr@10"] == 1
 
 
+def test_hits_by_age_of_the_list() -> None:
+    """A list of 2 s that hits, one of 2 h that does not though the item ranked fifth, and a user without one."""
+    run = outcomes([50, 5, 1], user=[0, 1, 2], item=[7, 7, 7], at_ms=[9_000_000] * 3)
+    ages = serving(run, delivered((0, 8_998_000, [7]), (1, 1_800_000, [8])))["ages"]
+    assert {one["age"]: (one["n"], one["hr@10"], one["ranked_hr@10"]) for one in ages if one["n"]} == {
+        "to 1 min": (1, 1.0, 0.0),
+        "to 1 day": (1, 0.0, 1.0),
+        "no list": (1, 0.0, 1.0),
+    }
+
+
 def test_what_is_not_scored_is_not_served() -> None:
     """A repeat that no list could hold is no miss."""
     got = serving(outcomes([0, 0, MISS], item=[1, 1, 1]), delivered((0, 500, [1])))
