@@ -30,7 +30,9 @@ class Learning:
     short_window: int = 5  # items back that the head's short memory reads
     short_decay: float = 0.4  # positional weights of the short memory start at short_decay ** d
     long_decay: float = 0.9  # the same of the long memory, which reads all `history`
-    full_softmax: int = 20_000  # items up to which the head learns from all of them; beyond, from a sample
+    full_softmax: int = (
+        20_000  # items up to which the full preset's head learns from all of them; beyond, from a sample
+    )
     negatives: int = 256  # of a sample, per mini-batch
     position_rate: float = 0.05  # Adagrad step of the positional weights
     blend_rate: float = 0.01  # Adagrad step of the blend's weights

@@ -22,9 +22,7 @@ class Lineup(NamedTuple):
 
     experts: list[Expert]
     signals: list[Signal]
-    long: frozenset[str] = (
-        frozenset()
-    )  # experts whose calls are each one kernel of ms, which lets go of the interpreter
+    long: frozenset[str] = frozenset()  # experts whose calls are each one kernel of ms without the interpreter
 
     @property
     def parts(self) -> list[Signal]:
@@ -42,7 +40,7 @@ def lineup(settings: Learning, candidates: Candidates, base: Scores) -> Lineup:
 
     Own pasts are read only where an item may come again.
     """
-    again = candidates != "unseen"
+    again, lean = candidates != "unseen", settings.preset == "lean"
     popular = [Popularity(f"popularity_{half_life:g}", half_life, base) for half_life in settings.half_lives]
     together = Together(settings.together_window, settings.together_decay, base)
     text = FrozenText(settings.text_window, settings.text_decay, settings.text_scale, settings.text_neighbours, base)
@@ -51,12 +49,12 @@ def lineup(settings: Learning, candidates: Candidates, base: Scores) -> Lineup:
         (Memory(settings.short_window, settings.short_decay), Memory(settings.history, settings.long_decay)),
         settings.head_rate,
         settings.position_rate,
-        Sampling(settings.full_softmax, settings.negatives, settings.seed),
+        Sampling(0 if lean else settings.full_softmax, settings.negatives, settings.seed),
         base,
     )
     long = frozenset({head.name})
     own: list[Expert] = [OwnItems()] if again else []
-    if settings.preset == "lean":
+    if lean:
         return Lineup([*popular, together, text, *own, head], [], long)
     all_time = Popularity("popularity_all_time", math.inf, base)
     rules = SequentialRules(settings.rules_window, settings.rules_decay, base)
