@@ -24,6 +24,18 @@ def test_the_log_replays(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> N
     assert report["metrics"]["headwater"]["all"]["hr@10"] < optimum["all"]
 
 
+@pytest.mark.model
+def test_the_optimum_is_approached(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """After the burn-in, at least 90 % of what the best list would hit; by default settings."""
+    size = ("--events", "100000", "--items", "300")
+    assert main(["simulate", "--out", str(tmp_path / "log"), *size]) == 0
+    job = str(tmp_path / "log/job.toml")
+    assert main(["replay", "--config", job, "--engine", "python", "--no-peers", "--out", str(tmp_path / "out")]) == 0
+    optimum = json.loads((tmp_path / "log/optimum.json").read_text(encoding="utf-8"))["hr@10"]["last_80"]
+    reached = json.loads((tmp_path / "out/report.json").read_text(encoding="utf-8"))["metrics"]["headwater"]
+    assert reached["last_80"]["hr@10"] >= 0.9 * optimum, capfd.readouterr().out
+
+
 def test_mistakes(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """A log that is there stays; too small a world is refused."""
     (tmp_path / "events.csv").write_text("mine", encoding="utf-8")
