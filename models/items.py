@@ -12,6 +12,7 @@ from models.columns import find_columns
 from models.rows import SUFFIXES, Table, form_of, open_table
 from models.times import ReadTime, time_reader
 from state.errors import HeadwaterError
+from state.utf8 import is_utf8
 
 ITEM_COLUMNS = ("item", "item_id")
 TEXT_COLUMNS = ("title", "text", "description", "genres", "category", "brand")
@@ -135,7 +136,7 @@ def read_record(key: bytes | None, value: bytes | None) -> Item | Retired | Unre
     except msgspec.ValidationError as error:
         return Unreadable("bad_schema", str(error)[:120])
     except msgspec.DecodeError as error:
-        return Unreadable("bad_json" if _is_utf8(value) else "bad_utf8", str(error)[:120])
+        return Unreadable("bad_json" if is_utf8(value) else "bad_utf8", str(error)[:120])
     except RecursionError:
         return Unreadable("too_deep", "the JSON is nested too deeply")
     except UnicodeError as error:
@@ -155,14 +156,6 @@ def _recorded(item: str, found: _Record) -> Item | Retired | Unreadable:
     at = text_of(found.available_at) or ""
     at_ms = time_reader("auto")(at) if at.strip() else 0
     return Item(item, text, at_ms) if at_ms >= 0 else Unreadable("bad_time", f"available_at is {at[:40]!r}")
-
-
-def _is_utf8(value: bytes) -> bool:
-    try:
-        value.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _columns(path: Path, table: Table, columns: Columns) -> dict[str, str]:

@@ -10,19 +10,18 @@ from online.batch import Batch, Scores
 from online.candidates import Candidates
 from online.compiled import compiled
 from online.experts.base import Column
-from online.kernels import UNRANKED, log_row, rank_of, softmax_row
-from online.network import Network
+from online.kernels import log_row
+from online.linear import learn_linear, score_linear
+from online.mixture import describe, learn_mixture
+from online.network import Network, inputs, learn_scale
 from state.tables import Tables
 
 PAST_EDGES = np.array([1, 2, 4, 8, 16, 32, 64, 128])  # events of the user before: bucket bounds
 PLACE_EDGES = np.array([1, 2, 3, 6, 11, 21, 41])  # events of the basket or session before
 GAP_EDGES = np.array([10_000, 60_000, 300_000, 1_800_000, 14_400_000, 86_400_000, 604_800_000])  # ms since the last
-_CLIP = 5.0  # bound of one feature's gradient, so that one odd event moves little
 _TOGETHER = 8  # events of one step of the network
 EXPERTS_START = 0.5  # weight of all log probabilities together at the start
 MIXTURE_START = 0.5  # weight of their mixture's logarithm at the start
-_SHARE = 0.001  # of an expert's weight in the mixture that is spread over all at each event
-_STEADY = 10_000  # events whose features the network's scales look back on
 
 
 class Blend:
@@ -86,40 +85,16 @@ class Blend:
         for first in range(0, len(found.n), _TOGETHER):
             last = min(first + _TOGETHER, len(found.n))
             describe(
-                found.feature,
-                found.n,
-                found.at,
-                self._mixed,
-                by_past,
-                self._mixture,
-                first,
-                last,
-                logs,
-                context,
+                found.feature, found.n, found.at, self._mixed, by_past, self._mixture, first, last, logs, context,
                 target_p,
-            )
+            )  # fmt: skip
             X = inputs(logs, context, found.n, self._scale, first, last)
             offset, hidden = self._network.forward(X)
             gradient = np.zeros_like(offset)
             learned = learn_linear(
-                logs,
-                found.n,
-                found.at,
-                batch.scored,
-                bucket,
-                by_gap,
-                self._weights,
-                self._squares,
-                self._gap_weights,
-                self._gap_squares,
-                rate,
-                offset,
-                first,
-                last,
-                ranks,
-                self.chance,
-                gradient,
-            )
+                logs, found.n, found.at, batch.scored, bucket, by_gap, self._weights, self._squares, self._gap_weights,
+                self._gap_squares, rate, offset, first, last, ranks, self.chance, gradient,
+            )  # fmt: skip
             if self._frozen:
                 continue
             if learned:
@@ -192,245 +167,3 @@ def _count_context(past: Any, place: Any, context: Any) -> None:
     for column, counts in enumerate((past, place)):
         log_row((1 + counts).astype(np.float32), log)
         context[:, column] = log
-
-
-@compiled
-def describe(
-    feature: Any,
-    n: Any,
-    at: Any,
-    mixed: Any,
-    by_past: Any,
-    mixture: Any,
-    first: int,
-    last: int,
-    logs: Any,
-    context: Any,
-    target_p: Any,
-) -> None:
-    """Write the features relative to the candidates, the mixture's logarithm, and how sure each expert is.
-
-    Args:
-        feature, n, at: see `Candidates`.
-        mixed: rows of `feature` that are log probabilities, shape (M,).
-        by_past: row of `mixture` of each event, shape (B,).
-        mixture: weights, shape (rows, M).
-        first, last: the events to look at.
-        logs: shape (F + 1, B, C), float32, written.
-        context: log probability of each expert's best candidate from column 2 on, shape (B, 2 + M), written.
-        target_p: probability of the target by each expert, shape (B, M), written.
-    """
-    F, M = feature.shape[0], len(mixed)
-    C = feature.shape[2]
-    p, mix, powers = np.empty(C, np.float32), np.empty(C, np.float32), np.empty(C, np.int32)
-    powers_as_float = powers.view(np.float32)
-    best = np.empty(M, np.float32)
-    log_best = np.empty(M, np.float32)
-    for e in range(first, last):
-        m = n[e]
-        if m == 0:
-            context[e, 2:] = np.float32(0)
-            continue
-        mix[:m] = np.float32(0)
-        for x in range(M):
-            row = feature[mixed[x], e, :m]
-            softmax_row(row, row.max(), p[:m], powers[:m], powers_as_float[:m])
-            weight = mixture[by_past[e], x]
-            for c in range(m):
-                mix[c] += weight * p[c]
-            best[x] = p[:m].max()
-            if at[e] >= 0:
-                target_p[e, x] = p[at[e]]
-        log_row(best, log_best)
-        log_row(mix[:m], logs[F, e])
-        for f in range(F):
-            for c in range(m):
-                logs[f, e, c] = feature[f, e, c]
-        for x in range(M):
-            row = logs[mixed[x], e, :m]
-            shift = log_best[x] - row.max()
-            for c in range(m):
-                row[c] += shift
-            context[e, 2 + x] = log_best[x]
-
-
-@compiled
-def inputs(logs: Any, context: Any, n: Any, scale: Any, first: int, last: int) -> Any:
-    """Return the network's inputs, shape (F + K, (last - first) * C): features, context, standardised; 0 beyond n."""
-    F, _, C = logs.shape
-    K = context.shape[1]
-    X = np.zeros((F + K, (last - first) * C), np.float32)
-    for f in range(F + K):
-        inverse = np.float32(1) / (np.float32(np.sqrt(scale[2, f])) + np.float32(0.1))
-        for e in range(first, last):
-            out = X[f, (e - first) * C : (e - first) * C + n[e]]
-            if f < F:
-                row = logs[f, e]
-                for c in range(n[e]):
-                    out[c] = max(np.float32(-_CLIP), min(np.float32(_CLIP), (row[c] - scale[1, f]) * inverse))
-            else:
-                out[:] = max(np.float32(-_CLIP), min(np.float32(_CLIP), (context[e, f - F] - scale[1, f]) * inverse))
-    return X
-
-
-@compiled
-def learn_scale(logs: Any, context: Any, n: Any, at: Any, scale: Any, first: int, last: int) -> None:
-    """Follow mean and variance of each input over the newest _STEADY events."""
-    F = logs.shape[0]
-    for e in range(first, last):
-        if at[e] < 0:
-            continue
-        for f in range(scale.shape[1]):
-            scale[0, f] = min(scale[0, f] + np.float32(1), np.float32(_STEADY))
-            mean = np.float32(0)
-            square = np.float32(0)
-            if f < F:
-                row = logs[f, e, : n[e]]
-                for c in range(n[e]):
-                    d = row[c] - scale[1, f]
-                    mean += d
-                    square += d * d
-                mean /= np.float32(n[e])
-                square /= np.float32(n[e])
-            else:
-                mean = context[e, f - F] - scale[1, f]
-                square = mean * mean
-            scale[1, f] += mean / scale[0, f]
-            scale[2, f] += (square - scale[2, f]) / scale[0, f]
-
-
-@compiled
-def learn_mixture(target_p: Any, at: Any, by_past: Any, mixture: Any, rate: Any, first: int, last: int) -> None:
-    """Multiply each expert's weight by exp(rate (its probability of the target over the mixture's - 1)), and share."""
-    M = mixture.shape[1]
-    for e in range(first, last):
-        if at[e] < 0:
-            continue
-        weights = mixture[by_past[e]]
-        p = np.float32(0)
-        for x in range(M):
-            p += weights[x] * target_p[e, x]
-        total = np.float32(0)
-        for x in range(M):
-            step = min(np.float32(1), rate * (target_p[e, x] / p - np.float32(1)))
-            weights[x] *= np.float32(1) + step + np.float32(0.5) * step * step  # exp, to the second order
-            total += weights[x]
-        for x in range(M):
-            weights[x] = np.float32(1 - _SHARE) * weights[x] / total + np.float32(_SHARE / M)
-
-
-@compiled
-def _total(weights: Any, rows: Any, total: Any) -> None:
-    """Write the sum of some rows of the weights."""
-    for f in range(total.shape[0]):
-        total[f] = np.float32(0)
-        for b in rows:
-            total[f] += weights[b, f]
-
-
-@compiled
-def _add_weighted(logs: Any, e: int, total: Any, z: Any) -> None:
-    """Add the weighted features of event e's candidates to z, shape (n,)."""
-    for f in range(total.shape[0]):
-        row = logs[f, e]
-        for c in range(z.shape[0]):
-            z[c] += total[f] * row[c]
-
-
-@compiled
-def score_linear(logs: Any, n: Any, bucket: Any, weights: Any, offset: Any, score: Any) -> None:
-    """Write z of every candidate; `offset` is the network's part, shape (B * C,)."""
-    C = logs.shape[2]
-    total = np.empty(logs.shape[0], np.float32)
-    for e in range(logs.shape[1]):
-        z = score[e, : n[e]]
-        z[:] = offset[e * C : e * C + n[e]]
-        _total(weights, bucket[e], total)
-        _add_weighted(logs, e, total, z)
-
-
-@compiled
-def _step(logs: Any, e: int, p: Any, at: int, rows: Any, weights: Any, squares: Any, rate: Any) -> None:
-    """Take an Adagrad step on the rows of the weights; p: the candidates' probabilities, shape (n,)."""
-    for f in range(logs.shape[0]):
-        row = logs[f, e]
-        g = np.float32(0)
-        for c in range(p.shape[0]):
-            g += p[c] * row[c]
-        g -= row[at]
-        g = max(np.float32(-_CLIP), min(np.float32(_CLIP), g))
-        for b in rows:
-            squares[b, f] += g * g
-            weights[b, f] -= rate / np.float32(np.sqrt(squares[b, f])) * g
-
-
-@compiled
-def learn_linear(
-    logs: Any,
-    n: Any,
-    at: Any,
-    scored: Any,
-    bucket: Any,
-    by_gap: Any,
-    weights: Any,
-    squares: Any,
-    gap_weights: Any,
-    gap_squares: Any,
-    rate: Any,
-    offset: Any,
-    first: int,
-    last: int,
-    ranks: Any,
-    chance: Any,
-    gradient: Any,
-) -> int:
-    """Event by event: score the candidates, rank the target, and then take a step; return the number of steps.
-
-    Args:
-        logs: of `describe`; n, at: see `Candidates`; scored: see `Batch`.
-        bucket, by_gap: of `_buckets`.
-        weights, squares, gap_weights, gap_squares: changed.
-        rate: Adagrad step.
-        offset: the network's part of z, shape ((last - first) * C,).
-        first, last: the events.
-        ranks: shape (2, B), int32, written.
-        chance: see `Blend.chance`, written.
-        gradient: of the loss by z, shape ((last - first) * C,), written.
-    """
-    F, _, C = logs.shape
-    total = np.empty(F, np.float32)
-    score, p, powers = np.empty(C, np.float32), np.empty(C, np.float32), np.empty(C, np.int32)
-    powers_as_float = powers.view(np.float32)
-    steps = 0
-    for e in range(first, last):
-        if not scored[e]:
-            continue
-        m = n[e]
-        if m == 0:
-            ranks[:, e] = UNRANKED
-            continue
-        z = score[:m]
-        z[:] = offset[(e - first) * C : (e - first) * C + m]
-        _total(weights, bucket[e], total)
-        _add_weighted(logs, e, total, z)
-        softmax_row(z, z.max(), p[:m], powers[:m], powers_as_float[:m])
-        chance[1, e] = p[:m].max()
-        if at[e] < 0:
-            ranks[:, e] = UNRANKED
-            continue
-        ranks[0, e] = rank_of(z, at[e])
-        chance[0, e] = p[at[e]]
-        for c in range(m):
-            gradient[(e - first) * C + c] = p[c]
-        gradient[(e - first) * C + at[e]] -= np.float32(1)
-        if rate > 0:
-            _step(logs, e, p[:m], at[e], bucket[e], weights, squares, rate)
-        rows = by_gap[e : e + 1]
-        _total(gap_weights, rows, total)
-        _add_weighted(logs, e, total, z)
-        ranks[1, e] = rank_of(z, at[e])
-        softmax_row(z, z.max(), p[:m], powers[:m], powers_as_float[:m])
-        if rate > 0:
-            _step(logs, e, p[:m], at[e], rows, gap_weights, gap_squares, rate)
-        steps += 1
-    return steps

@@ -4,6 +4,8 @@ import math
 
 import msgspec
 
+from state.utf8 import is_utf8
+
 MAX_ID_BYTES = 256  # of a user, item, event, basket or session id; a longer one is an error of the producer
 
 
@@ -57,7 +59,7 @@ def decode_event(key: bytes | None, value: bytes | None, *, domain: str, max_byt
     except msgspec.ValidationError:
         return "bad_schema"
     except msgspec.DecodeError:
-        return "bad_json" if _is_utf8(value) else "bad_utf8"
+        return "bad_json" if is_utf8(value) else "bad_utf8"
     except UnicodeDecodeError:
         return "bad_utf8"
     except RecursionError:
@@ -72,14 +74,6 @@ def decode_event(key: bytes | None, value: bytes | None, *, domain: str, max_byt
     if event.domain is not None and event.domain != domain:
         return "other_domain"
     return event
-
-
-def _is_utf8(value: bytes) -> bool:
-    try:
-        value.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _is_id(text: str) -> bool:

@@ -12,6 +12,8 @@ from state.tables import Tables
 _MEAN_DECAY = np.float32(0.9)
 _SQUARE_DECAY = np.float32(0.999)
 _TINY = np.float32(1e-6)
+_CLIP = 5.0  # bound of a standardised input
+_STEADY = 10_000  # events whose features the scales look back on
 
 
 class Network:
@@ -115,3 +117,48 @@ def adam(weights: Any, g: Any, scale: Any, mean: Any, square: Any, rate: Any, un
         mean[k] += (np.float32(1) - _MEAN_DECAY) * (d - mean[k])
         square[k] += (np.float32(1) - _SQUARE_DECAY) * (d * d - square[k])
         weights[k] -= rate * mean[k] / (np.float32(np.sqrt(square[k] * unbiased)) + _TINY)
+
+
+@compiled
+def inputs(logs: Any, context: Any, n: Any, scale: Any, first: int, last: int) -> Any:
+    """Return the network's inputs, shape (F + K, (last - first) * C): features, context, standardised; 0 beyond n."""
+    F, _, C = logs.shape
+    K = context.shape[1]
+    X = np.zeros((F + K, (last - first) * C), np.float32)
+    for f in range(F + K):
+        inverse = np.float32(1) / (np.float32(np.sqrt(scale[2, f])) + np.float32(0.1))
+        for e in range(first, last):
+            out = X[f, (e - first) * C : (e - first) * C + n[e]]
+            if f < F:
+                row = logs[f, e]
+                for c in range(n[e]):
+                    out[c] = max(np.float32(-_CLIP), min(np.float32(_CLIP), (row[c] - scale[1, f]) * inverse))
+            else:
+                out[:] = max(np.float32(-_CLIP), min(np.float32(_CLIP), (context[e, f - F] - scale[1, f]) * inverse))
+    return X
+
+
+@compiled
+def learn_scale(logs: Any, context: Any, n: Any, at: Any, scale: Any, first: int, last: int) -> None:
+    """Follow mean and variance of each input over the newest _STEADY events."""
+    F = logs.shape[0]
+    for e in range(first, last):
+        if at[e] < 0:
+            continue
+        for f in range(scale.shape[1]):
+            scale[0, f] = min(scale[0, f] + np.float32(1), np.float32(_STEADY))
+            mean = np.float32(0)
+            square = np.float32(0)
+            if f < F:
+                row = logs[f, e, : n[e]]
+                for c in range(n[e]):
+                    d = row[c] - scale[1, f]
+                    mean += d
+                    square += d * d
+                mean /= np.float32(n[e])
+                square /= np.float32(n[e])
+            else:
+                mean = context[e, f - F] - scale[1, f]
+                square = mean * mean
+            scale[1, f] += mean / scale[0, f]
+            scale[2, f] += (square - scale[2, f]) / scale[0, f]
