@@ -115,18 +115,9 @@ class Blend:
         context = np.empty((B, 2 + len(self._mixed)), np.float32)
         _count_context(batch.past, batch.position, context)
         describe(
-            found.feature,
-            found.n,
-            np.full(B, -1, np.int32),
-            self._mixed,
-            by_past,
-            self._mixture,
-            0,
-            B,
-            logs,
-            context,
+            found.feature, found.n, np.full(B, -1, np.int32), self._mixed, by_past, self._mixture, 0, B, logs, context,
             np.empty((B, len(self._mixed)), np.float32),
-        )
+        )  # fmt: skip
         offset, _ = self._network.forward(inputs(logs, context, found.n, self._scale, 0, B))
         score = np.empty(found.item.shape, np.float32)
         score_linear(logs, found.n, bucket, self._weights, offset, score)

@@ -12,8 +12,8 @@ _SHARE = 0.001  # of an expert's weight that is spread over all at each event
 
 @compiled
 def describe(
-    feature: Any, n: Any, at: Any, mixed: Any, by_past: Any, mixture: Any, first: int, last: int, logs: Any, context:
-    Any, target_p: Any,
+    feature: Any, n: Any, at: Any, mixed: Any, by_past: Any, mixture: Any, first: int, last: int, logs: Any,
+    context: Any, target_p: Any,
 ) -> None:  # fmt: skip
     """Write the features relative to the candidates, the mixture's logarithm, and how sure each expert is.
 

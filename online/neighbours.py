@@ -130,12 +130,10 @@ def sum_neighbours(
     values = np.empty(len(ids), np.float32)
     sums = np.zeros(open_.shape[0], np.float32)  # of the event at hand
     is_new = np.ones(open_.shape[0], np.bool_)
-    hidden = np.zeros(open_.shape[0], np.bool_)
+    hidden = open_ == 0
     used = 0
     for e in range(B):
         start[e] = used
-        for j in seen[seen_from[e] : seen_from[e + 1]]:
-            hidden[j] = True
         for p in range(P):
             q = history[e, p]
             if q < 0:
@@ -150,9 +148,7 @@ def sum_neighbours(
                 sums[j] += weights[p] * similar[q, m]
         for k in range(start[e], used):
             is_new[ids[k]] = True
-        used = take_shown(ids, values, sums, hidden, start[e], used)
-        for j in seen[seen_from[e] : seen_from[e + 1]]:
-            hidden[j] = False
+        used = take_shown(ids, values, sums, hidden, seen[seen_from[e] : seen_from[e + 1]], open_, start[e], used)
     start[B] = used
     return ids[:used], values[:used]
 

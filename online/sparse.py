@@ -50,6 +50,15 @@ class SparseRows:
             if done < history.size:
                 self._make_room()
 
+    def scores(self, history: NDArray[np.int32], decays: NDArray[np.float32], batch: Batch) -> "SparseScores":
+        """Return the sum over the newest items of their rows, over the root of each row's total; see `sum_rows`."""
+        scores = SparseScores(len(history))
+        scores.ids, scores.values = sum_rows(
+            history, decays, self.start, self.size, self.ids, self.weights, self.totals, batch.seen, batch.seen_from,
+            batch.open, scores.start, scores.dense,
+        )  # fmt: skip
+        return scores
+
     def grow(self, rows: int) -> None:
         """Add empty rows until there are `rows`."""
         more = rows - len(self.size)
@@ -188,14 +197,23 @@ def add_history(
 
 
 @compiled
-def take_shown(ids: Any, values: Any, sums: Any, hidden: Any, first: int, used: int) -> int:
-    """Keep of ids[first:used] those not hidden, write their sums to `values`, clear all sums; return the new end."""
+def take_shown(ids: Any, values: Any, sums: Any, hidden: Any, excluded: Any, open_: Any, first: int, used: int) -> int:
+    """Keep of ids[first:used] what an event may show, write their sums to `values`, clear all sums; return the new end.
+
+    Args:
+        hidden: scratch, 1 where an item is not open; shape (N,), bool.
+        excluded: items that the event may not show; open_: see `Batch`.
+    """
+    for j in excluded:
+        hidden[j] = True
     shown = first
     for k in range(first, used):
         j = ids[k]
         ids[shown], values[shown] = j, sums[j]
         shown += int(not hidden[j])
         sums[j] = 0
+    for j in excluded:
+        hidden[j] = open_[j] == 0
     return shown
 
 
@@ -259,10 +277,6 @@ def sum_rows(
                 sums[j] = 0
             used += N
         else:
-            for j in excluded:
-                hidden[j] = True
-            used = take_shown(ids, values, sums, hidden, start[e], used)
-            for j in excluded:
-                hidden[j] = open_[j] == 0
+            used = take_shown(ids, values, sums, hidden, excluded, open_, start[e], used)
     start[B] = used
     return ids[:used], values[:used]

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from online.evaluation.delivered import TOP, Delivered
 from online.evaluation.outcomes import OWN, Outcomes, earlier
+from online.evaluation.ranks import mean
 
 TOP_SHARE = 0.01  # of the items that count as the most popular
 NOTE = (
@@ -27,11 +28,11 @@ def list_measures(run: Outcomes, delivered: Delivered) -> dict[str, Any]:
         "note": NOTE,
         "lists": len(delivered.user),
         "catalogue": catalogue,
-        "coverage@10": _round(len(np.unique(shown)) / catalogue),
-        "novelty_bits": _round(_mean(_novelty(run, delivered, catalogue))),
-        "novelty_bits_of_events": _round(_mean(_novelty_of_events(run, catalogue))),
-        "top_1_percent_of_lists": _round(_mean(np.isin(shown, popular))),
-        "top_1_percent_of_events": _round(_mean(np.isin(run.item, popular))),
+        "coverage@10": round(len(np.unique(shown)) / catalogue, 6),
+        "novelty_bits": mean(_novelty(run, delivered, catalogue)),
+        "novelty_bits_of_events": mean(_novelty_of_events(run, catalogue)),
+        "top_1_percent_of_lists": mean(np.isin(shown, popular)),
+        "top_1_percent_of_events": mean(np.isin(run.item, popular)),
         **_followed(run, delivered),
     }
 
@@ -50,14 +51,15 @@ def actions(run: Outcomes, delivered: Delivered) -> list[dict[str, Any]]:
         of_action = run.action == code
         if of_action.any():
             scored = ranks[of_action & (ranks > 0)]
+            converted = len(np.unique(place[of_action & taken]))
             found.append(
                 {
                     "action": name,
                     "events": int(np.count_nonzero(of_action)),
                     "scored": len(scored),
-                    "hr@10": _round(_mean(scored <= TOP)),
-                    "converted_lists": len(np.unique(place[of_action & taken])),
-                    "conversion": _round(len(np.unique(place[of_action & taken])) / max(1, len(delivered.user))),
+                    "hr@10": mean(scored <= TOP),
+                    "converted_lists": converted,
+                    "conversion": round(converted / max(1, len(delivered.user)), 6),
                 }
             )
     return found
@@ -80,11 +82,11 @@ def _followed(run: Outcomes, delivered: Delivered) -> dict[str, Any]:
     average = (precisions * hit).sum(axis=1) / np.minimum(relevant, TOP)
     return {
         "followed_lists": len(lists),
-        "precision@10": _round(_mean(count / TOP)),
-        "recall@10": _round(_mean(count / relevant)),
-        "f1@10": _round(_mean(f1)),
-        "map@10": _round(_mean(average)),
-        "hit@10": _round(_mean(count > 0)),
+        "precision@10": mean(count / TOP),
+        "recall@10": mean(count / relevant),
+        "f1@10": mean(f1),
+        "map@10": mean(average),
+        "hit@10": mean(count > 0),
     }
 
 
@@ -112,11 +114,3 @@ def _bits(events: NDArray[np.int64], upto: NDArray[np.int64], catalogue: int) ->
 def _most_popular(run: Outcomes, catalogue: int) -> NDArray[np.int64]:
     counts = np.bincount(run.item)
     return np.argsort(-counts, kind="stable")[: max(1, round(TOP_SHARE * catalogue))]
-
-
-def _mean(values: NDArray[Any]) -> float:
-    return float(np.mean(values)) if values.size else 0.0
-
-
-def _round(value: float) -> float:
-    return round(value, 6)

@@ -6,6 +6,7 @@ Those of whole lists against all that the user did next are in `online.evaluatio
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,10 +95,10 @@ def _means(ranks: NDArray[np.int32]) -> dict[str, float]:
     n = len(ranks)
     means: dict[str, float] = {"n": n}
     for k in CUTS:
-        means[f"hr@{k}"] = _mean(hit_rate(ranks, k))
-        means[f"ndcg@{k}"] = _mean(ndcg(ranks, k))
+        means[f"hr@{k}"] = mean(hit_rate(ranks, k))
+        means[f"ndcg@{k}"] = mean(ndcg(ranks, k))
         if k == CUTS[0]:
-            means[f"mrr@{k}"] = _mean(reciprocal(ranks, k))
+            means[f"mrr@{k}"] = mean(reciprocal(ranks, k))
     return means
 
 
@@ -105,22 +106,23 @@ def _more(run: Outcomes, all_ranks: NDArray[np.int32]) -> dict[str, float]:
     scored = all_ranks > 0
     ranks, k = all_ranks[scored], CUTS[0]
     hit = hit_rate(ranks, k)
-    recall = _mean(hit)
+    recall = mean(hit)
     return {
         "n": len(ranks),
         "standard_error_hr@10": _rounded(standard_error(recall, len(ranks))),
-        "mrr": _mean(reciprocal(ranks)),
-        "map@10": _mean(reciprocal(ranks, k)),
+        "mrr": mean(reciprocal(ranks)),
+        "map@10": mean(reciprocal(ranks, k)),
         "recall@10": recall,
         "precision@10": _rounded(recall / k),
         "f1@10": _rounded(2 * recall / (k + 1)),
-        "auc": _mean(auc(ranks, run.catalogue[scored])),
+        "auc": mean(auc(ranks, run.catalogue[scored])),
         "debiased_hr@10": debiased_hit_rate(run.item[scored], hit),
     }
 
 
-def _mean(gain: Gain) -> float:
-    return _rounded(float(np.mean(gain))) if len(gain) else 0.0
+def mean(values: NDArray[Any]) -> float:
+    """Return the mean as reports tell it, to six digits; 0 of nothing."""
+    return _rounded(float(np.mean(values))) if len(values) else 0.0
 
 
 def _rounded(value: float) -> float:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from online.evaluation.delivered import Delivered
 from online.evaluation.outcomes import OWN, Outcomes
-from online.evaluation.ranks import hit_rate, ndcg
+from online.evaluation.ranks import hit_rate, mean, ndcg
 
 LAGS_MS = {
     "0 s": 0,
@@ -48,7 +48,7 @@ def serving(run: Outcomes, delivered: Delivered) -> dict[str, Any]:
     return {
         "note": NOTE,
         "n": len(inside),
-        "ranked": {"hr@10": _mean(hit_rate(ranks)), "ndcg@10": _mean(ndcg(ranks))},
+        "ranked": {"hr@10": mean(hit_rate(ranks)), "ndcg@10": mean(ndcg(ranks))},
         "lags": [_at_lag(events, delivered, name, lag_ms) for name, lag_ms in LAGS_MS.items()],
         "ages": _by_age(events, delivered, hit_rate(ranks)),
     }
@@ -70,10 +70,10 @@ def _at_lag(events: _Events, delivered: Delivered, name: str, lag_ms: int) -> di
     return {
         "lag": name,
         "lag_ms": lag_ms,
-        "hr@10": _mean(hit),
-        "ndcg@10": _mean(ndcg(position)),
-        "with_list": _mean(there),
-        "hr@10_with_list": _mean(hit[there]),
+        "hr@10": mean(hit),
+        "ndcg@10": mean(ndcg(position)),
+        "with_list": mean(there),
+        "hr@10_with_list": mean(hit[there]),
     }
 
 
@@ -88,12 +88,8 @@ def _by_age(events: _Events, delivered: Delivered, at_once: NDArray[np.float64])
         {
             "age": name,
             "n": int(np.count_nonzero(bucket == k)),
-            "hr@10": _mean(hit[bucket == k]),
-            "ranked_hr@10": _mean(at_once[bucket == k]),
+            "hr@10": mean(hit[bucket == k]),
+            "ranked_hr@10": mean(at_once[bucket == k]),
         }
         for k, name in enumerate([*AGES_MS, "no list"])
     ]
-
-
-def _mean(values: Any) -> float:
-    return round(float(np.mean(values)), 6) if len(values) else 0.0

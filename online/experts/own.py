@@ -106,16 +106,12 @@ def own_items(
     used = 0
     for e in range(B):
         start[e] = used
-        for j in seen[seen_from[e] : seen_from[e + 1]]:
-            hidden[j] = True
         for k in range(own_from[e], own_to[e]):
             j = own[k]
             ids[used] = j  # without a branch: what is there already is overwritten
             used += int(sums[j] == 0)
             sums[j] += np.float32(1) / np.float32(1 + basket[e] - own_basket[k])
-        used = take_shown(ids, values, sums, hidden, start[e], used)
-        for j in seen[seen_from[e] : seen_from[e + 1]]:
-            hidden[j] = open_[j] == 0
+        used = take_shown(ids, values, sums, hidden, seen[seen_from[e] : seen_from[e + 1]], open_, start[e], used)
     start[B] = used
     return ids[:used], values[:used]
 
@@ -182,10 +178,6 @@ def own_votes(own: Any, own_from: Any, own_to: Any, seen: Any, seen_from: Any, o
                 ids[used] = j
                 used += int(sums[j] == 0)
                 sums[j] += weight * (np.float32(0.4) if place < k else np.float32(1) / np.float32(place - k))
-        for j in seen[seen_from[e] : seen_from[e + 1]]:
-            hidden[j] = True
-        used = take_shown(ids, values, sums, hidden, start[e], used)
-        for j in seen[seen_from[e] : seen_from[e + 1]]:
-            hidden[j] = open_[j] == 0
+        used = take_shown(ids, values, sums, hidden, seen[seen_from[e] : seen_from[e + 1]], open_, start[e], used)
     start[B] = used
     return ids[:used], values[:used]

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from online.batch import Batch, Scores
 from online.experts.base import Column
-from online.sparse import SparseRows, SparseScores, sum_rows
+from online.sparse import SparseRows, SparseScores
 from state.tables import Tables
 
 
@@ -28,13 +28,8 @@ class SequentialRules:
 
     def nominate(self, batch: Batch, item: NDArray[np.int32], rank: NDArray[np.int32]) -> None:
         """See `Expert`."""
-        rules = self._rules
-        self._scores = scores = SparseScores(len(batch.target))
-        scores.ids, scores.values = sum_rows(
-            batch.history, self._decays, rules.start, rules.size, rules.ids, rules.weights, rules.totals, batch.seen,
-            batch.seen_from, batch.open, scores.start, scores.dense,
-        )  # fmt: skip
-        scores.select(batch, np.float32(0), item, rank)
+        self._scores = self._rules.scores(batch.history, self._decays, batch)
+        self._scores.select(batch, np.float32(0), item, rank)
 
     def features(self, batch: Batch, item: NDArray[np.int32], n: NDArray[np.int32], out: Scores) -> None:
         """See `Expert`."""

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from online.batch import Batch, Scores
 from online.experts.base import Column
-from online.sparse import SparseRows, SparseScores, sum_rows
+from online.sparse import SparseRows, SparseScores
 from state.tables import Tables
 
 
@@ -29,13 +29,8 @@ class Together:
 
     def nominate(self, batch: Batch, item: NDArray[np.int32], rank: NDArray[np.int32]) -> None:
         """See `Expert`."""
-        pairs = self._pairs
-        self._scores = scores = SparseScores(len(batch.target))
-        scores.ids, scores.values = sum_rows(
-            self._basket(batch), self._decays, pairs.start, pairs.size, pairs.ids, pairs.weights, pairs.totals,
-            batch.seen, batch.seen_from, batch.open, scores.start, scores.dense,
-        )  # fmt: skip
-        scores.select(batch, np.float32(0), item, rank)
+        self._scores = self._pairs.scores(self._basket(batch), self._decays, batch)
+        self._scores.select(batch, np.float32(0), item, rank)
 
     def features(self, batch: Batch, item: NDArray[np.int32], n: NDArray[np.int32], out: Scores) -> None:
         """See `Expert`."""

@@ -68,24 +68,26 @@ def _learn(a: Any, b: Any, item: int, queue: Any, negatives: int, rate: Any, dec
         j = queue[end, 1]
         if j == end:
             break
-        error = np.float32(0)
-        for f in range(a.shape[0]):
-            error -= a[f] * b[j, f]
-        error = max(np.float32(-2), min(np.float32(2), error))
+        error = _error(np.float32(0), a, b[j])
         for f in range(a.shape[0]):
             a[f] += rate * (error * b[j, f] - decay * a[f])
         _to_the_end(j, queue)
         if j == last:  # each at most once
             break
-    error = np.float32(1)
-    for f in range(a.shape[0]):
-        error -= a[f] * b[item, f]
-    error = max(np.float32(-2), min(np.float32(2), error))
+    error = _error(np.float32(1), a, b[item])
     for f in range(a.shape[0]):
         of_a = a[f]
         a[f] += rate * (error * b[item, f] - decay * of_a)
         b[item, f] += rate * (error * of_a - decay * b[item, f])
     _to_the_end(item, queue)
+
+
+@compiled
+def _error(target: Any, a: Any, b: Any) -> Any:
+    """Return target - a . b, bounded."""
+    for f in range(a.shape[0]):
+        target -= a[f] * b[f]
+    return max(np.float32(-2), min(np.float32(2), target))
 
 
 @compiled
