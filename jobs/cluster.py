@@ -88,6 +88,12 @@ class Cluster:
         """Return the shape of the running cluster of this folder, None when it is not running."""
         return Shape(**self._record()["shape"]) if self.pid() else None
 
+    def remains(self) -> list[int]:
+        """Return the process groups of members that a supervisor left which was itself killed."""
+        if self.pid() is not None:
+            return []
+        return [member.pid for member in self.members().values() if _is_group_of(member.pid, self.folder)]
+
     def start(self, timeout_s: float = START_TIMEOUT_S) -> bool:
         """Start the cluster and wait until all task managers are in it; return False where it was running already.
 
@@ -319,7 +325,7 @@ class Cluster:
 
     def _end_remains(self) -> bool:
         """End the members that a supervisor left which was itself killed; tell whether there were any."""
-        remains = [member.pid for member in self.members().values() if _is_group_of(member.pid, self.folder)]
+        remains = self.remains()
         for number in (signal.SIGTERM, signal.SIGKILL):
             for pid in remains:
                 end_group(pid, number)
@@ -465,6 +471,12 @@ def _down(cluster: Cluster) -> int:
 
 def _status(cluster: Cluster) -> int:
     running = cluster.running_shape()
+    if remains := cluster.remains():
+        print(
+            f"Flink at {cluster.target} runs without its supervisor, which was killed; end it: headwater cluster down"
+        )
+        print(f"  processes {', '.join(map(str, remains))}, folder {cluster.folder}")
+        return 1
     if running is None:
         print(f"Flink at {cluster.target} is not running (folder {cluster.folder})")
         return 1

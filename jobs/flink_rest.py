@@ -40,7 +40,8 @@ class FlinkRest:
         """
         parts = urlsplit(target)
         try:
-            self.host, self.port = parts.hostname or "", parts.port or {"http": 80, "https": 443}[parts.scheme]
+            standard = {"http": 80, "https": 443}[parts.scheme]
+            self.host, self.port = parts.hostname or "", parts.port or standard
         except (ValueError, KeyError):
             self.host, self.port = "", 0
         if not self.host or parts.path.strip("/") or parts.query:

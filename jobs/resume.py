@@ -8,7 +8,7 @@ from jobs.flink_rest import FlinkRest
 from jobs.modes import choose_mode
 from jobs.place import Place, open_place
 from jobs.run import check_topics, check_vectors, vectors_of
-from jobs.submission import require_absent, submit, tell
+from jobs.submission import require_room, submit, tell
 from jobs.submit import add_how
 from jobs.targets import add_target
 from state.errors import HeadwaterError
@@ -30,7 +30,7 @@ def main(args: argparse.Namespace) -> int:
     config = load_config(args.config, {"flink.mode": args.mode, "flink.parallelism": args.parallelism})
     target = FlinkRest(args.target)
     check_vectors(config)
-    require_absent(config, target)
+    require_room(config, target)
     check_topics(config)
     mode = choose_mode(config.flink.mode)
     named = None if args.state is None else state_at(args.state)

@@ -35,10 +35,8 @@ def submit(config: Config, mode: str, place: Place, vectors: Path, target: Flink
         python: the interpreter of process mode on the task managers; None: `python` on their PATH.
 
     Raises:
-        HeadwaterError: the cluster does not answer, has not enough slots, refuses the job, or the job fails.
+        HeadwaterError: the cluster does not answer or refuses the job, or the job fails.
     """
-    require_absent(config, target)
-    _require_slots(config, target)
     with tempfile.TemporaryDirectory(prefix="headwater-package-") as folder:
         job_id = _submit(config, mode, place, vectors, target, python, Path(folder))
     note_submission(place, target.target, job_id)
@@ -46,17 +44,18 @@ def submit(config: Config, mode: str, place: Place, vectors: Path, target: Flink
     return Submitted(job_id, place.restore)
 
 
-def require_absent(config: Config, target: FlinkRest) -> None:
-    """Hold that no job of this name runs there: two would undo each other's transactions."""
+def require_room(config: Config, target: FlinkRest) -> None:
+    """Hold that the cluster has slots for the job, and no job of its name, which would undo its transactions.
+
+    Raises:
+        HeadwaterError: it has not, or does not answer.
+    """
     for job in target.jobs():
         if job.name == config.name and not job.is_over:
             raise HeadwaterError(
                 f"the job {config.name} is on {target.target} already, {job.state.lower()} as {job.job_id}; expected "
                 "no job of that name; end it with headwater stop, or give this one another name"
             )
-
-
-def _require_slots(config: Config, target: FlinkRest) -> None:
     deadline = time.monotonic() + SLOTS_S
     while (found := target.overview())["slots-available"] < config.flink.parallelism:
         if time.monotonic() > deadline:
