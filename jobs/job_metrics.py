@@ -7,7 +7,7 @@ no number for Prometheus. So a level is a counter that is moved, and a duration 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -78,6 +78,10 @@ class Stages:
         """Count in a group."""
         self._us = Labelled(group, "us", "stage")
 
+    def add(self, stage: str, us: int) -> None:
+        """Add what a stage took."""
+        self._us.inc(stage, us)
+
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:
         """Add what the block takes."""
@@ -85,7 +89,12 @@ class Stages:
         try:
             yield
         finally:
-            self._us.inc(stage, (time.perf_counter_ns() - start) // 1000)
+            self.add(stage, us_since(start))
+
+
+def us_since(start_ns: int) -> int:
+    """Return the microseconds since a time of `time.perf_counter_ns`."""
+    return (time.perf_counter_ns() - start_ns) // 1000
 
 
 class SessionsMetrics:
@@ -109,8 +118,17 @@ class LateMetrics:
         self.dead_letters = Labelled(group, "dead_letters", "reason")
 
 
+class _Tick(NamedTuple):
+    """What is to be counted of a tick."""
+
+    metrics: TickMetrics
+    without_vector: int
+    made_ms: int  # Unix time at which its lists were made
+    stage_us: dict[str, int]
+
+
 class LearnerMetrics:
-    """Of the Learner."""
+    """Of the Learner, which works in timers: what they count is lost in process mode, so the next element counts it."""
 
     def __init__(self, runtime_context: Any, clock: Callable[[], float] = time.time) -> None:
         """Register them with Flink.
@@ -121,8 +139,9 @@ class LearnerMetrics:
         """
         group = runtime_context.get_metrics_group().add_group(GROUP)
         self.dead_letters = Labelled(group, "dead_letters", "reason")
-        self.stages = Stages(group)
+        self._stages = Stages(group)
         self._clock = clock
+        self._due: list[_Tick] = []
         self._ticks, self._accepted, self._duplicates, self._lists, self._scored = (
             group.counter(name) for name in ("ticks", "accepted", "duplicates", "lists", "scored")
         )
@@ -131,8 +150,18 @@ class LearnerMetrics:
         self._event_to_list = Labelled(group, "event_to_list", "le")
         self._event_to_list_ms = group.counter("event_to_list_ms")
 
-    def tick(self, metrics: TickMetrics, without_vector: int) -> None:
-        """Count a tick that was learned and whose lists are made."""
+    def tick(self, metrics: TickMetrics, without_vector: int, **stage_us: int) -> None:
+        """Remember a tick whose lists are made, with what its stages took."""
+        self._due.append(_Tick(metrics, without_vector, int(self._clock() * 1000), stage_us))
+
+    def publish(self) -> None:
+        """Count the ticks since the last call."""
+        for due in self._due:
+            self._count(due)
+        self._due.clear()
+
+    def _count(self, tick: _Tick) -> None:
+        metrics = tick.metrics
         self._ticks.inc()
         self._accepted.inc(metrics.accepted)
         self._duplicates.inc(metrics.duplicates)
@@ -141,12 +170,14 @@ class LearnerMetrics:
         for model, ranks in metrics.ranks.items():
             self._hits.inc(model, count_hits(ranks))
         self._items.set(metrics.items)
-        self._without_vector.set(without_vector)
-        ages = np.asarray(metrics.left_ms, np.int64) + int(self._clock() * 1000) - metrics.tick
+        self._without_vector.set(tick.without_vector)
+        ages = np.asarray(metrics.left_ms, np.int64) + tick.made_ms - metrics.tick
         for bound in LE_MS:
             self._event_to_list.inc(str(bound), int(np.count_nonzero(ages <= bound)))
         self._event_to_list.inc("+Inf", len(ages))
         self._event_to_list_ms.inc(int(ages.sum()))
+        for stage, us in tick.stage_us.items():
+            self._stages.add(stage, us)
 
 
 def count_hits(ranks: Sequence[int]) -> int:

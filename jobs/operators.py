@@ -1,5 +1,6 @@
 """The Flink operators: load, call the plain object, store, emit."""
 
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from pyflink.datastream.functions import (
 
 from jobs.catalogues import decode_change, load_catalogue
 from jobs.interpreter import tune_interpreter
-from jobs.job_metrics import LateMetrics, LearnerMetrics, SessionsMetrics
+from jobs.job_metrics import LateMetrics, LearnerMetrics, SessionsMetrics, us_since
 from jobs.package import CODE_ID, require_code, shipped
 from jobs.stores import MapStore, RecentStore
 from online.learner import Learner, identity
@@ -165,6 +166,7 @@ class LearnerOperator(KeyedCoProcessFunction):
 
     def process_element1(self, value: bytes, ctx: KeyedCoProcessFunction.Context) -> None:
         """Keep a share until its tick is over."""
+        self._told.publish()
         timers = ctx.timer_service()
         timers.register_event_time_timer(self._process().on_share(bytes(value)))
         timers.register_event_time_timer(END_OF_TIME)
@@ -185,14 +187,14 @@ class LearnerOperator(KeyedCoProcessFunction):
         if timestamp == END_OF_TIME:
             yield self._metrics, self._form.of(metrics_message(domain, process.on_end()))
             return
-        with self._told.stages.measure("learn"):
-            result = process.on_tick(timestamp)
+        started = time.perf_counter_ns()
+        result = process.on_tick(timestamp)
         if result is None:
             return
-        with self._told.stages.measure("emit"):
-            metrics = self._form.of(metrics_message(domain, result.metrics))
-            lists = [self._form.of(list_message(made)) for made in result.lists]
-        self._told.tick(result.metrics, self._catalogue.without_vector)
+        learn_us, learned = us_since(started), time.perf_counter_ns()
+        metrics = self._form.of(metrics_message(domain, result.metrics))
+        lists = [self._form.of(list_message(made)) for made in result.lists]
+        self._told.tick(result.metrics, self._catalogue.without_vector, learn=learn_us, emit=us_since(learned))
         yield self._metrics, metrics
         yield from lists
 

@@ -45,8 +45,12 @@ def test_ticks_add_up_and_levels_move() -> None:
     group = Group()
     told = LearnerMetrics(group, clock=lambda: 10.0)
 
-    told.tick(tick(9_900, [0, 800], [1, 11], items=7), without_vector=3)
-    told.tick(tick(9_990, [5], [10], items=9), without_vector=1)
+    told.tick(tick(9_900, [0, 800], [1, 11], items=7), without_vector=3, learn=7)
+    told.publish()
+    told.tick(tick(9_990, [5], [10], items=9), without_vector=1, learn=5)
+    assert group.counts["headwater.ticks"] == 1, "a timer counts nothing: in process mode it would be lost"
+    told.publish()
+    told.publish()
 
     def count(name: str, label: str = "") -> int:
         return group.counts[f"headwater.{label and label + '.'}{name}"]
@@ -55,6 +59,7 @@ def test_ticks_add_up_and_levels_move() -> None:
     assert (count("items"), count("items_without_vector")) == (9, 1)
     assert count("hits_at_10", "model=headwater") == 2
     assert [count("event_to_list", f"le={bound}") for bound in (50, 100, 200, 500, 1000, "+Inf")] == [1, 2, 2, 2, 3, 3]
+    assert count("us", "stage=learn") == 12
     assert count("event_to_list_ms") == 100 + 900 + 15
 
 
@@ -65,6 +70,7 @@ def test_every_metric_is_told_of() -> None:
     with sessions.stages.measure("fold"):
         sessions.dead_letters.inc("late")
     learner.tick(tick(1, [0], [1], items=1), without_vector=0)
+    learner.publish()
 
     prometheus = {re.sub(r"=[^.]+\.(?=\w+$)", "_", name).removeprefix("headwater.") for name in group.counts}
     assert prometheus == METRICS.keys()
