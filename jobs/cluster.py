@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple
 
-from jobs.broker import HOST, free_port, require_free
+from jobs.broker import HOST, require_free, steady_port
 from jobs.flink_conf import FLINK_CONF, environments, write_configuration
 from jobs.flink_rest import FlinkRest
 from jobs.jars import cache_dir
@@ -204,7 +204,7 @@ class Cluster:
 
     def _ports(self) -> dict[str, int]:
         """Choose what must stay the same when a member is started again."""
-        return {name: free_port() for name in ("rpc", ZOOKEEPER, *self._flink_names())}
+        return {name: steady_port() for name in ("rpc", ZOOKEEPER, *self._flink_names())}
 
     def _make_folder(self) -> None:
         try:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from jobs.broker import free_port
+from jobs.broker import steady_port
 from jobs.cli import main
 from jobs.cluster import JOB_MANAGER, Cluster, Shape
 from jobs.job_metrics import METRICS, PREFIX
@@ -31,7 +31,7 @@ from tests.jobs.processes import lives
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster of this module's own, whose job manager is highly available."""
-    with Cluster(tmp_path_factory.mktemp("flink"), Shape(port=free_port(), ha=True, metrics=True)) as cluster:
+    with Cluster(tmp_path_factory.mktemp("flink"), Shape(port=steady_port(), ha=True, metrics=True)) as cluster:
         yield cluster
 
 
@@ -161,7 +161,7 @@ def _frozen(job: ClusterJob) -> Path:
 @pytest.mark.slow
 def test_up_status_down(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`up` ends while the cluster goes on; a second one starts nothing; another shape is refused; `down` ends all."""
-    port = free_port()
+    port = steady_port()
     given = ["--port", str(port), "--dir", str(tmp_path), "--task-managers", "1"]
     up = [sys.executable, "-m", "jobs.cli", "cluster", "up", *given]
     try:
@@ -224,7 +224,7 @@ def test_no_java_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
         raise HeadwaterError("no usable Java; found PATH: none; expected Java 11 to 21; install one")
 
     monkeypatch.setattr("jobs.java.find_java", no_java)
-    assert main(["cluster", "up", "--port", str(free_port()), "--dir", str(tmp_path)]) == 2
+    assert main(["cluster", "up", "--port", str(steady_port()), "--dir", str(tmp_path)]) == 2
     assert "no usable Java" in capsys.readouterr().err
 
 
@@ -238,7 +238,7 @@ def test_no_java_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 )
 def test_mistakes(more: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
     """One line each, status 2."""
-    assert main(["cluster", "up", "--port", str(free_port()), *more]) == 2
+    assert main(["cluster", "up", "--port", str(steady_port()), *more]) == 2
     assert text in capsys.readouterr().err
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.broker import free_port
+from jobs.broker import steady_port
 from jobs.flink_rest import FlinkRest
 from jobs.supervisor import end_group
 from tests.jobs.live_job import END_S, ROOT, START_S, LiveJob
@@ -35,11 +35,11 @@ class Pods:
     """A job manager and a task manager, each started through the image's entry point as in a pod of its own."""
 
     def __init__(self, image: Path, folder: Path, job: LiveJob) -> None:
-        self.rest = FlinkRest(f"http://127.0.0.1:{free_port()}")
+        self.rest = FlinkRest(f"http://127.0.0.1:{steady_port()}")
         self._image = image
         self._folder = folder
         self._job = job
-        self._rpc = free_port()
+        self._rpc = steady_port()
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def start(self, more: dict[str, str] | None = None) -> None:
