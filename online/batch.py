@@ -45,6 +45,51 @@ class Batch(NamedTuple):
     gap_ms: NDArray[np.int64]
 
 
+class Event(NamedTuple):
+    """One event of a batch, as kernels see it; arrays are views, and as in `Batch` if not told.
+
+    Attributes:
+        place: in the batch.
+        history: shape (L,).
+        own, own_basket: what the user had before the event; shape (n,).
+        excluded: items that are no candidates for it.
+        hidden: what it may not show: not open or excluded; shape (N,), bool.
+    """
+
+    place: int
+    history: NDArray[np.int32]
+    target: int
+    scored: bool
+    past: int
+    position: int
+    basket: int
+    gap_ms: int
+    own: NDArray[np.int32]
+    own_basket: NDArray[np.int32]
+    excluded: NDArray[np.int32]
+    hidden: NDArray[np.bool_]
+
+
+@compiled
+def event_of(batch: Any, e: int, hidden: Any) -> Any:
+    """Return event `e`, and mark what it excludes in `hidden`, which has what is not open."""
+    excluded = batch.seen[batch.seen_from[e] : batch.seen_from[e + 1]]
+    for j in excluded:
+        hidden[j] = True
+    own = slice(batch.own_from[e], batch.own_to[e])
+    return Event(
+        e, batch.history[e], batch.target[e], batch.scored[e], batch.past[e], batch.position[e], batch.basket[e],
+        batch.gap_ms[e], batch.own[own], batch.own_basket[own], excluded, hidden,
+    )  # fmt: skip
+
+
+@compiled
+def leave(batch: Any, event: Any) -> None:
+    """Mark in `hidden` what is not open, and nothing else, again."""
+    for j in event.excluded:
+        event.hidden[j] = batch.open[j] == 0
+
+
 class BatchBuilder:
     """Collects snapshots of users' histories, which may advance in between: what was kept of them stays in place."""
 
