@@ -125,6 +125,13 @@ class Catalogue:
         """How many open items have a vector from their id alone, because none came for them."""
         return len(self._from_id)
 
+    def rows(self, items: Sequence[str]) -> list[int]:
+        """Return the rows of some items; see `row`."""
+        try:
+            return list(map(self.row_of.__getitem__, items))
+        except KeyError:
+            return [self.row(item) for item in items]
+
     def order(self) -> NDArray[np.int32]:
         """Return each row's place among all ids, by which ties are broken; shape (rows,)."""
         if len(self._order) != len(self.items):

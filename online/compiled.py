@@ -13,7 +13,7 @@ _EXACT = {"nnan", "ninf", "nsz"}
 compiled and loaded from numba's cache, because inlining changed how its sums were reassociated."""
 
 # numba keys its cache by the kernel's own file; a kernel of another file that was inlined into it stays as it was.
-_SOURCES = sorted(Path(__file__).parent.glob("*.py"))
+_SOURCES = sorted(Path(__file__).parent.rglob("*.py"))
 _DIGEST = hashlib.sha256(b"".join(source.read_bytes() for source in _SOURCES)).hexdigest()[:16]
 _FOLDER = Path(numba.config.CACHE_DIR or Path(__file__).parent / "__pycache__")  # NUMBA_CACHE_DIR wins
 numba.config.CACHE_DIR = str(_FOLDER / _DIGEST)
@@ -48,7 +48,3 @@ compiled: Callable[[Callable[..., Any]], Any] = numba.njit(cache=True, fastmath=
 compiled_long: Callable[[Callable[..., Any]], Any] = numba.njit(cache=True, fastmath=_EXACT, nogil=True)
 """The same for a kernel that runs for 50 us and more at each call: other Python threads run beside it. For a shorter
 one, to get the interpreter back takes longer than the kernel."""
-
-compiled_alone: Callable[[Callable[..., Any]], Any] = numba.njit(cache=True, fastmath=_EXACT | {"reassoc", "contract"})
-"""The same as `compiled` for a kernel that calls no other and is called from Python only: nothing is ever inlined, so
-it is compiled in one way, and its sums may run in vector registers."""
