@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,8 +24,10 @@ DEPLOY = ROOT / "deploy"
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Flink's home as the Dockerfile makes it, but for one machine."""
+    """Flink's home as the Dockerfile makes it, but for one machine; what is compiled here already is not once more."""
     folder = tmp_path_factory.mktemp("image") / "flink"
+    if (compiled := ROOT / "online" / "__pycache__").is_dir():
+        shutil.copytree(compiled, folder / "kernels")
     command = [sys.executable, "-m", "jobs.image", str(folder), "--environment", "local"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=END_S)
     assert done.returncode == 0, done.stderr
