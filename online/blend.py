@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from online.batch import Scores
 from online.compiled import compiled
+from online.drift import quicken
 from online.experts.base import Column
 from online.kernels import UNRANKED, log_row, rank_of, softmax_row
 from online.linear import add_linear, step_linear
@@ -21,6 +22,7 @@ GAP_EDGES = np.array([10_000, 60_000, 300_000, 1_800_000, 14_400_000, 86_400_000
 _P, _S, _G = len(PAST_EDGES) + 1, len(PLACE_EDGES) + 1, len(GAP_EDGES) + 2
 EXPERTS_START = 0.5  # weight of all log probabilities together at the start
 MIXTURE_START = 0.5  # weight of their mixture's logarithm at the start
+_FIRST_SQUARE = 1.0  # Adagrad accumulators start here
 
 
 class BlendState(NamedTuple):
@@ -80,9 +82,14 @@ class Blend:
         gap_weights = np.zeros((_P * _G, F), np.float32)
         self._network = Network(F + 2 + M, hidden, network_rate, seed)
         self.state = BlendState(
-            mixed, weights, np.ones_like(weights), np.full((_P, M), 1 / M, np.float32), gap_weights,
-            np.ones_like(gap_weights), self._network.state, np.float32(rate), np.float32(mixture_rate),
+            mixed, weights, np.full_like(weights, _FIRST_SQUARE), np.full((_P, M), 1 / M, np.float32), gap_weights,
+            np.full_like(gap_weights, _FIRST_SQUARE), self._network.state, np.float32(rate), np.float32(mixture_rate),
         )  # fmt: skip
+
+    def quicken(self, times: float) -> None:
+        """See `Quickens`."""
+        for squares in (self.state.squares, self.state.gap_squares):
+            quicken(squares, times, _FIRST_SQUARE)
 
     def tables(self) -> Tables:
         """Return all that was learned, accumulators included; views, not copies."""

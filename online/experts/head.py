@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from online.batch import Batch, Scores
 from online.compiled import compiled, compiled_long
 from online.decayed import DecayedCounts, add_growing
+from online.drift import quicken
 from online.experts.base import Column, Kernels, register
 from online.kernels import MASKED, log_row, mask_scores, softmax_row
 from online.sampling import Sampling, draw_rows, expected_draws
@@ -154,6 +155,11 @@ class Head:
         """See `Signal`; what was learned of the item stays, on top of its new text."""
         self._X[:, row] += moved
         self._Y[row] += np.tile(moved, 2)
+
+    def quicken(self, times: float) -> None:
+        """See `Quickens`; the positional weights, which hold for all items, keep their steps."""
+        for squares in (self._squares_X, self._squares_Y, self._squares_b):
+            quicken(squares, times, _FIRST_SQUARE)
 
     def tables(self) -> Tables:
         """See `Signal`."""
