@@ -43,6 +43,8 @@ class EventColumns:
     value: OptionalText = None  # value, rating
     basket: OptionalText = None  # basket, basket_id
     session: OptionalText = None  # session, session_id
+    # What else is known of the user or the request, such as device or country; what is learned of each value is shared.
+    context: Annotated[tuple[str, ...] | None, values.texts] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online.compiled import compiled
+from online.context import MOST
 from online.history import History
 
 Scores = NDArray[np.float32]
@@ -27,6 +28,7 @@ class Batch(NamedTuple):
         basket: number of the event's basket, as `History.basket_number`; shape (B,), int32.
         position: events of this basket before this one; shape (B,), int32.
         gap_ms: since the user's event before, NO_GAP where there is none; what only its request tells; shape (B,).
+        context: what the user's events before say of user and circumstances, hashed, -1 padded; shape (B, MOST).
     """
 
     history: NDArray[np.int32]
@@ -43,6 +45,7 @@ class Batch(NamedTuple):
     basket: NDArray[np.int32]
     position: NDArray[np.int32]
     gap_ms: NDArray[np.int64]
+    context: NDArray[np.int64]
 
 
 class Event(NamedTuple):
@@ -109,6 +112,7 @@ class BatchBuilder:
         self._past: list[int] = []
         self._basket: list[int] = []
         self._gap: list[int] = []
+        self._context: list[tuple[int, ...]] = []
         self._seen: list[int] = []
         self._seen_from: list[int] = [0]
 
@@ -124,6 +128,7 @@ class BatchBuilder:
         self._past.append(history.events)
         self._basket.append(history.basket_number)
         self._gap.append(NO_GAP if at_ms is None or not history.events else max(0, at_ms - history.last_ms))
+        self._context.append(history.context)
         self._seen += history.seen
         self._seen_from.append(len(self._seen))
 
@@ -159,7 +164,10 @@ class BatchBuilder:
             np.array(self._basket, np.int32),
             np.empty(B, np.int32),
             np.array(self._gap, np.int64),
+            np.full((B, MOST), -1, np.int64),
         )
+        for row, context in zip(batch.context, self._context, strict=True):
+            row[: len(context)] = context
         _newest(batch.own, batch.own_basket, batch.own_from, own_to, batch.basket, batch.history, batch.position)
         return batch
 

@@ -271,7 +271,7 @@ class Learner:
                 history.enter(at_ms, row.basket)
                 past.append(history.events)
                 self._batch.add(history, item, at_ms)
-                history.advance(item, at_ms)
+                history.advance(item, at_ms, row.context)
             yield self._batch.build(self._catalogue.open)
 
     def _make_lists(
