@@ -6,7 +6,7 @@ from state.codec import Kind, frame, unframe
 from state.user import HistoryState
 
 SCHEMA_VERSION = 3
-OLDER = 1  # 1: without `HistoryState.baskets` and `Row.action`, 2: without both `context`; then empty, same decoder
+OLDER = (2, 1)  # read by the same decoder: 2 has neither `context`, 1 no `HistoryState.baskets` and `Row.action` too
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -51,4 +51,4 @@ def encode_share(share: Share) -> bytes:
 
 def decode_share(raw: bytes) -> Share:
     """Return the share in `raw`; raises CorruptBytes or UnknownSchema."""
-    return _DECODER.decode(unframe(raw, Kind.TICK, SCHEMA_VERSION, OLDER))
+    return _DECODER.decode(unframe(raw, Kind.TICK, SCHEMA_VERSION, *OLDER))

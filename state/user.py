@@ -47,4 +47,4 @@ def decode_user(raw: bytes) -> UserState:
         CorruptBytes: not a user's state, or damaged.
         UnknownSchema: written by a schema version that this build does not read.
     """
-    return _DECODER.decode(unframe(raw, Kind.USER, SCHEMA_VERSION, 1))  # 1 ends before `baskets`, 2 before `context`
+    return _DECODER.decode(unframe(raw, Kind.USER, SCHEMA_VERSION, 2, 1))  # 2 ends before `context`, 1 before `baskets`

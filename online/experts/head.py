@@ -46,8 +46,8 @@ class Head:
     """Next-item softmax s_j = h . Y_j + b_j over two memories h = (short, long) of the newest items, learned together.
 
     A memory is sum_p w_p X[q_p] / |w| over its rows X with positional weights w_p = exp(positions[p]), learned; X, and
-    both halves of Y, are the text at the start. Where the user's events told a context, the rows C of its hashed pairs are
-    added to h; they start at 0. Full softmax over the candidates, one row-wise Adagrad step per
+    both halves of Y, are the text at the start. Where the user's events told a context, the rows C of its hashed pairs,
+    0 at the start, are added to h. Full softmax over the candidates, one row-wise Adagrad step per
     mini-batch, one pass.
 
     Source: docs/quality.md, B2 and D2; Duchi et al. 2011, "Adaptive subgradient methods" (Adagrad).
@@ -110,8 +110,8 @@ class Head:
         )  # fmt: skip
         _score(
             batch.history, self._windows, self._weights, self._X, self._Y, self._b, batch.seen, batch.seen_from,
-            batch.open, batch.target, batch.scored, batch.context, self._C, self._H, self._norms, said.scores, said.item,
-            said.rank, said.top,
+            batch.open, batch.target, batch.scored, batch.context, self._C, self._H, self._norms, said.scores,
+            said.item, said.rank, said.top,
         )  # fmt: skip
         return said
 
@@ -140,9 +140,9 @@ class Head:
         sampling, events = self._sampling, self._events
         _learn_sample(
             batch.history, self._windows, self._weights, self._norms, self._H, batch.context, self._C, self._squares_C,
-            batch.target, batch.scored, self._said.scores, sampling.seed, self._drawn, sampling.negatives, events.growth,
-            events.counts, events.weight, self._X, self._Y, self._b, self._squares_X, self._squares_Y, self._squares_b,
-            self._positions, self._squares_p, self._rate, self._position_rate,
+            batch.target, batch.scored, self._said.scores, sampling.seed, self._drawn, sampling.negatives,
+            events.growth, events.counts, events.weight, self._X, self._Y, self._b, self._squares_X, self._squares_Y,
+            self._squares_b, self._positions, self._squares_p, self._rate, self._position_rate,
         )  # fmt: skip
 
     def grow(self, base: Scores) -> None:
@@ -273,8 +273,9 @@ def _learn(
 @compiled_long
 def _learn_sample(
     history: Any, windows: Any, weights: Any, norms: Any, H: Any, context: Any, C: Any, squares_C: Any, target: Any,
-    scored: Any, scores: Any, seed: int, drawn: Any, negatives: int, growth: float, counts: Any, weight: Any, X: Any, Y: Any, b: Any, squares_X: Any,
-    squares_Y: Any, squares_b: Any, positions: Any, squares_p: Any, rate: Any, position_rate: Any,
+    scored: Any, scores: Any, seed: int, drawn: Any, negatives: int, growth: float, counts: Any, weight: Any, X: Any,
+    Y: Any, b: Any, squares_X: Any, squares_Y: Any, squares_b: Any, positions: Any, squares_p: Any, rate: Any,
+    position_rate: Any,
 ) -> None:  # fmt: skip
     """Take one step on a sample of the items' rows, `S` of them, by their scores less the log of how likely each is."""
     rows, place = draw_rows(seed, drawn, negatives, target, counts.shape[0])

@@ -8,9 +8,9 @@ from river.drift import ADWIN
 
 from online.drift import Adwin, quicken, relative_losses
 from online.learner import Learner
+from online.settings import Learning
 from state.tables import decode_tables, encode_tables, sha256_of
 from tests.online.test_learner import Stepper, by_tick
-from online.settings import Learning
 from tests.small import START_MS, small_catalogue, small_settings
 from tests.strategies import Timed, quick
 
