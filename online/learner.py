@@ -116,7 +116,7 @@ class Learner:
         self._shape = len(self._lineup.experts), keep, len(self._lineup.columns)
         self._blend = Blend(
             self._lineup.columns, learning.blend_rate, learning.mixture_rate, learning.hidden, learning.network_rate,
-            learning.seed,
+            learning.seed, learning.new_item_odds,
         )  # fmt: skip
         self._safety = SafetyFloor(self._lineup.experts)
         self._drift = Adwin()
