@@ -1,6 +1,7 @@
 """Laws of the context: hashed alike however it is written, kept with the user, and worth something where it tells."""
 
 import json
+from typing import Any
 
 import numpy as np
 from hypothesis import given
@@ -17,6 +18,10 @@ from tests.strategies import quick
 
 ITEMS = [f"i{n:02d}" for n in range(40)]
 contexts = st.dictionaries(st.text(max_size=3), st.text(max_size=3) | st.integers(-9, 9), max_size=12)
+
+
+def nobody(user: str) -> None:
+    """Return the state of a user of whom nothing is known."""
 
 
 @given(context=contexts, data=st.data())
@@ -44,7 +49,7 @@ def test_it_is_kept_with_the_user() -> None:
         record(0, START_MS, "u", "i01", context={"device": "tv", "age": 30}),
         record(1, START_MS + 1, "u", "i02"),
     ]
-    folded = fold_tick(0, START_MS + TICK_MS - 1, records, {}.get, settings)
+    folded = fold_tick(0, START_MS + TICK_MS - 1, records, nobody, settings)
     expected = hash_context({"device": "tv", "age": 30})
     assert folded.states["u"].history.context == expected
     (user,) = decode_share(encode_share(folded.share)).users
@@ -54,12 +59,12 @@ def test_it_is_kept_with_the_user() -> None:
 def by_country(told: bool) -> list[Record]:
     """Return events of many users with three events each, of one half of the items by the user's country."""
     rng = np.random.default_rng(1)
-    records = []
+    records: list[Record] = []
     for turn in range(3):
         for user in range(400):
             country = user % 2
             item = ITEMS[20 * country + int(rng.integers(20))]
-            context = {"context": {"country": f"c{country}"}} if told else {}
+            context: dict[str, Any] = {"context": {"country": f"c{country}"}} if told else {}
             records.append(record(len(records), START_MS + 300 * len(records), f"u{user:03d}-{turn}", "i00", **context))
             records.append(record(len(records), START_MS + 300 * len(records), f"u{user:03d}-{turn}", item, **context))
     return records
@@ -86,5 +91,5 @@ def test_a_context_is_json() -> None:
     """Texts and numbers are read; anything deeper is a bad record."""
     good = record(0, START_MS, "u", "i01", context={"hour": 7, "device": "tv"})
     bad = good._replace(offset=1, value=json.dumps({"user": "u", "item": "i01", "context": {"a": [1]}}).encode())
-    folded = fold_tick(0, START_MS + TICK_MS - 1, [good, bad], {}.get, small_settings())
+    folded = fold_tick(0, START_MS + TICK_MS - 1, [good, bad], nobody, small_settings())
     assert [letter.reason for letter in folded.dead] == ["bad_schema"]

@@ -1,9 +1,12 @@
 """Laws of drift detection: river's alarms, and none of it is lost by a restart; larger steps after a rise."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from river.drift import ADWIN
 
 from online.drift import Adwin, quicken, relative_losses
@@ -15,15 +18,16 @@ from tests.small import START_MS, small_catalogue, small_settings
 from tests.strategies import Timed, quick
 
 
-def stream(seed: int, parts: int) -> np.ndarray:  # type: ignore[type-arg]
+def stream(seed: int, parts: int) -> NDArray[np.float64]:
     """Return losses whose mean changes `parts` - 1 times."""
     rng = np.random.default_rng(seed)
     return np.concatenate([rng.beta(2, 5, rng.integers(50, 2000)) * rng.uniform(0.3, 1) for _ in range(parts)])
 
 
-def alarms(values: np.ndarray) -> list[int]:  # type: ignore[type-arg]
+def alarms(values: NDArray[np.float64]) -> list[int]:
     """Return where river's detector sees a change."""
-    detector, found = ADWIN(), []
+    detector: Any = ADWIN()  # type: ignore[no-untyped-call]
+    found = []
     for at, value in enumerate(values.tolist()):
         detector.update(value)
         if detector.drift_detected:
@@ -99,10 +103,11 @@ def test_a_drift_raises_the_steps_and_is_told(boost: float) -> None:
     shrunk = {"expert.head.squares_Y": 0, "blend.squares": 0}
     rises = 0
     for end_ms, events in by_tick(timeline):
-        before = {name: stepper.learner.tables()[name].copy() for name in shrunk}
+        before: dict[str, NDArray[Any]] = {name: stepper.learner.tables()[name].copy() for name in shrunk}
         told = stepper.tick(events, end_ms).metrics.drifts
+        after: dict[str, NDArray[Any]] = dict(stepper.learner.tables())
         for name, table in before.items():
-            shrunk[name] += int((stepper.learner.tables()[name] < table).any())
+            shrunk[name] += int((after[name] < table).any())
         assert told[0] - rises in (0, 1)
         if told[0] > rises:
             assert events[-1].event_id >= "e02000"

@@ -1,5 +1,7 @@
 """Laws of a share's bytes."""
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -72,7 +74,7 @@ def test_golden() -> None:
     assert decode_share(check_golden("share-3", encode_share(GOLDEN))) == GOLDEN
 
 
-OLDER = {
+OLDER: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "share-1": ({"baskets": (), "context": ()}, {"action": "", "context": ()}),
     "share-2": ({"context": ()}, {"context": ()}),
 }  # file -> what users' pasts, and rows, had not
