@@ -97,7 +97,7 @@ class Blend:
         )  # fmt: skip
 
     def quicken(self, times: float) -> None:
-        """See `Quickens`."""
+        """Let the linear weights take steps `times` as large, at most as at the start: who is right has changed."""
         for squares in (self.state.squares, self.state.gap_squares):
             quicken(squares, times, _FIRST_SQUARE)
 

@@ -13,7 +13,7 @@ from online.batch import Batch, BatchBuilder
 from online.blend import Blend
 from online.catalogue import Catalogue, ItemChange
 from online.drift import Adwin, relative_losses
-from online.experts.base import Quickens, Signal
+from online.experts.base import Signal
 from online.experts.ensemble import Ensemble
 from online.experts.lineup import lineup
 from online.history import History
@@ -250,14 +250,8 @@ class Learner:
             self._drift.update(relative_losses(predicted.chance[0], batch.scored, len(batch.open)))
             chance.append(predicted.chance)
         if self._drift.rises > rises and not self._frozen:
-            self._quicken()
+            self._blend.quicken(self._settings.learning.drift_boost)
         return _Measured(past, np.hstack(ranks), np.hstack(chance))
-
-    def _quicken(self) -> None:
-        """Make larger steps from here on: what was learned no longer holds as it did."""
-        for part in (*self._lineup.parts, self._blend):
-            if isinstance(part, Quickens):
-                part.quicken(self._settings.learning.drift_boost)
 
     def _batches(
         self, events: Sequence[tuple[int, bytes, str, Row]], histories: dict[str, History[int]], past: list[int]

@@ -6,7 +6,7 @@ arrays, its state, by whose class they are found.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol
 
 from numba import extending
 
@@ -60,15 +60,6 @@ class SlowExpert(Signal, Protocol):
 
     def learn(self, batch: Batch) -> None:
         """Learn the batch that was just prepared."""
-        ...
-
-
-@runtime_checkable
-class Quickens(Protocol):
-    """What learns by steps that shrink as it learns, and can be told to make larger ones again."""
-
-    def quicken(self, times: float) -> None:
-        """Multiply the steps by `times`, at most to what they were at the start."""
         ...
 
 

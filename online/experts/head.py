@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from online.batch import Batch, Scores
 from online.compiled import compiled, compiled_long
 from online.decayed import DecayedCounts, add_growing
-from online.drift import quicken
 from online.experts.base import Column, Kernels, register
 from online.kernels import MASKED, log_row, mask_scores, softmax_row
 from online.sampling import Sampling, draw_rows, expected_draws
@@ -161,11 +160,6 @@ class Head:
         """See `Signal`; what was learned of the item stays, on top of its new text."""
         self._X[:, row] += moved
         self._Y[row] += np.tile(moved, 2)
-
-    def quicken(self, times: float) -> None:
-        """See `Quickens`; the positional weights, which hold for all items, keep their steps."""
-        for squares in (self._squares_X, self._squares_Y, self._squares_b, self._squares_C):
-            quicken(squares, times, _FIRST_SQUARE)
 
     def tables(self) -> Tables:
         """See `Signal`."""

@@ -100,7 +100,7 @@ def test_a_drift_raises_the_steps_and_is_told(boost: float) -> None:
         timeline.append(Timed(START_MS + n * 500, f"u{user:02d}", items[cycle[place[user]]], f"e{n:05d}", ""))
     settings = small_settings("all", Learning(dim=6, hidden=4, batch=16, drift_boost=boost))
     stepper = Stepper(settings, Learner(settings, small_catalogue(items)))
-    shrunk = {"expert.head.squares_Y": 0, "blend.squares": 0}
+    shrunk = {"blend.squares": 0, "blend.gap_squares": 0}
     rises = 0
     for end_ms, events in by_tick(timeline):
         before: dict[str, NDArray[Any]] = {name: stepper.learner.tables()[name].copy() for name in shrunk}
