@@ -44,7 +44,7 @@ class UserList(msgspec.Struct, frozen=True, gc=False):
     model_id: str  # of the encoder behind the item vectors
     after: After
     items: list[str]  # best first
-    scores: list[float]  # of the blend, rounded to 1e-5; recent events where the safety floor holds
+    scores: list[float]  # of the blend, rounded to 1e-5; log shares of popularity where the safety floor holds
 
 
 class TickMetrics(msgspec.Struct, frozen=True):
@@ -245,8 +245,11 @@ class Learner:
         ranks, chance = [np.zeros((len(self.models), 0), np.int32)], [np.zeros((2, 0), np.float32)]
         rises = self._drift.rises
         for batch, states in self._ensemble.passing(self._batches(events, histories, past), not self._frozen):
-            predicted = predict_and_learn(states, self._blend.state, batch, self._shape, not self._frozen)
-            ranks.append(self._safety.rank(predicted, len(batch.open)))
+            predicted = predict_and_learn(
+                states, self._blend.state, batch, self._shape, not self._frozen, self._safety.feature
+            )
+            self._safety.watch(predicted.ranks)
+            ranks.append(np.vstack([predicted.served, predicted.ranks[1:]]))
             self._drift.update(relative_losses(predicted.chance[0], batch.scored, len(batch.open)))
             chance.append(predicted.chance)
         if self._drift.rises > rises and not self._frozen:
@@ -279,10 +282,10 @@ class Learner:
         lists: list[UserList] = []
         names, order = self._catalogue.names(), self._catalogue.order()
         for batch, states in self._ensemble.passing(self._list_batches(users, histories), learns=False):
-            found = score_candidates(states, self._blend.state, batch, self._shape)
+            found = score_candidates(states, self._blend.state, batch, self._shape, self._safety.feature)
             best = np.empty((len(batch.past), self._settings.top_k), np.int32)
             best_score = np.empty(best.shape, np.float32)
-            best_first(found.item, self._safety.score(found), found.n, order, best, best_score)
+            best_first(found.item, found.score, found.n, order, best, best_score)
             rounded = np.round(best_score.astype(np.float64), 5).tolist()
             length = np.count_nonzero(best >= 0, axis=1).tolist()
             named = names[best].tolist()

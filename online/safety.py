@@ -7,16 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from online.batch import Scores
 from online.compiled import compiled
 from online.experts.base import Signal
 from online.experts.popularity import Popularity
-from online.kernels import UNRANKED
-from online.prequential import Predicted, Scored
+from online.prequential import BLEND
 from state.tables import Tables
 
 WINDOW = 10_000  # scored events over which the blend and popularity are compared
-BLEND = "blend"
+_BLEND = "blend"
 _PLACES = 10  # that NDCG looks at
 _GAINS = np.round(1e6 / np.log2(1 + np.arange(1, _PLACES + 1))).astype(np.int64)  # whole numbers: their sums are exact
 
@@ -30,20 +28,26 @@ class SafetyFloor:
     """
 
     def __init__(self, experts: Sequence[Signal]) -> None:
-        """Start with no event; `experts` in the order of their ranks."""
-        self._stands = {
-            place: expert
-            for place, expert in enumerate(experts)
-            if isinstance(expert, Popularity) and expert.half_life < math.inf
-        }
-        self._gains = np.zeros((WINDOW, 1 + len(self._stands)), np.int32)  # a ring; the blend's first
-        self._sums = np.zeros(1 + len(self._stands), np.int64)
+        """Start with no event; `experts` in the order of their ranks and features."""
+        self._names, self._rows, self._features = [_BLEND], [0], [BLEND]
+        for place, expert in enumerate(experts):
+            if isinstance(expert, Popularity) and expert.half_life < math.inf:
+                self._names.append(expert.name)
+                self._rows.append(2 + place)
+                self._features.append(sum(len(other.columns) for other in experts[:place]))
+        self._gains = np.zeros((WINDOW, len(self._names)), np.int32)  # a ring
+        self._sums = np.zeros(len(self._names), np.int64)
         self._seen = np.zeros(1, np.int64)  # scored events so far
 
     @property
     def served(self) -> str:
-        """Return the name of who is served: of equal sums the first, so BLEND if it is among them."""
-        return self._names[int(self._sums.argmax())]
+        """Return the name of who is served."""
+        return self._names[self._leader]
+
+    @property
+    def feature(self) -> int:
+        """Return the feature that candidates are served by, BLEND for the blend."""
+        return self._features[self._leader]
 
     @property
     def ndcg(self) -> dict[str, float]:
@@ -51,30 +55,9 @@ class SafetyFloor:
         n = max(1, min(len(self._gains), int(self._seen[0])))
         return {name: round(total / n / 1e6, 5) for name, total in zip(self._names, self._sums.tolist(), strict=True)}
 
-    def rank(self, predicted: Predicted, items: int) -> NDArray[np.int32]:
-        """Return all ranks of a batch with the target's rank by who is served in the first row; take note of the batch.
-
-        Popularity ranks among the blend's candidates: a target that is none stays a miss, one without events is last
-        of the `items`.
-        """
-        ranks = predicted.ranks.copy()
-        leader = int(self._sums.argmax())
-        if leader:
-            by_stand = np.minimum(predicted.ranks[2 + list(self._stands)[leader - 1]], items)
-            missed = (predicted.ranks[0] == UNRANKED) | (predicted.ranks[0] == 0)
-            ranks[0] = np.where(missed, predicted.ranks[0], by_stand)
-        watched = predicted.ranks[[0, *(2 + place for place in self._stands)]]
-        _watch(watched, _GAINS, self._gains, self._sums, self._seen)
-        return ranks
-
-    def score(self, found: Scored) -> Scores:
-        """Return the scores of candidates by who is served: the blend's, or recent events, see `Popularity.recent`."""
-        leader = int(self._sums.argmax())
-        if not leader:
-            return found.score
-        stand = list(self._stands.values())[leader - 1]
-        inside = np.arange(found.item.shape[1]) < found.n[:, None]
-        return stand.recent(np.where(inside, found.item, 0))
+    def watch(self, ranks: NDArray[np.int32]) -> None:
+        """Take note of a batch: `Predicted.ranks`."""
+        _watch(ranks[self._rows], _GAINS, self._gains, self._sums, self._seen)
 
     def tables(self) -> Tables:
         """Return all of it; views, not copies."""
@@ -87,8 +70,8 @@ class SafetyFloor:
         self._seen = np.array(tables["seen"], np.int64)
 
     @property
-    def _names(self) -> list[str]:
-        return [BLEND, *(stand.name for stand in self._stands.values())]
+    def _leader(self) -> int:
+        return int(self._sums.argmax())  # of equal sums the first: the blend, if it is among them
 
 
 @compiled
@@ -96,7 +79,8 @@ def _watch(ranks: Any, by_place: Any, gains: Any, sums: Any, seen: Any) -> None:
     """Put the gains of events into the ring, and take those that leave it from the sums.
 
     Args:
-        ranks: shape (1 + stands, B), 0 where not scored; by_place: gain of each rank from 1 on.
+        ranks: of the blend and of those it is compared with, shape (n, B), 0 where not scored.
+        by_place: gain of each rank from 1 on.
         gains, sums, seen: see `SafetyFloor`; changed.
     """
     for e in range(ranks.shape[1]):

@@ -67,10 +67,6 @@ class Popularity:
         mass = np.array([_sum_open(self._shown)])  # anew, so that it is the same after a restart
         return PopularityState(events.counts, events.weight, events.growth, self._shown, self._order, self._size, mass)
 
-    def recent(self, item: NDArray[np.int32]) -> Scores:
-        """Return the count of each item, in events of now."""
-        return np.asarray(self._events.counts[item] / self._events.weight[0], np.float32)
-
     def grow(self, base: Scores) -> None:
         """See `Signal`."""
         self._events.grow(len(base))
