@@ -46,9 +46,9 @@ class Head:
     """Next-item softmax s_j = h . Y_j + b_j over memories h = (short, long) of the newest items, learned together.
 
     A memory is sum_p w_p X[q_p] / |w| over its rows X with positional weights w_p = exp(positions[p]), learned; X, and
-    Y's part for each, are the text at the start. Where the user's events told a context, the rows C of its hashed pairs,
-    0 at the start, are added to h. Full softmax over the candidates, one row-wise Adagrad step per
-    mini-batch, one pass.
+    Y's part for each, are the text at the start. Where the user's events told a context, the rows C of its hashed
+    pairs, 0 at the start, are added to h. Full softmax over the candidates, one row-wise Adagrad step per mini-batch,
+    one pass.
 
     Source: docs/quality.md, B2 and D2; Duchi et al. 2011, "Adaptive subgradient methods" (Adagrad).
     """
