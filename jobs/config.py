@@ -278,8 +278,8 @@ def _complete(config: Config, at: At) -> Config:
     _check_sources(config, at)
     if config.learning.preset == "lean" and config.learning.new_item_odds != 1:
         raise HeadwaterError(
-            f"learning.new_item_odds of {at.source} is {config.learning.new_item_odds:g} with preset \"lean\", whose "
-            "line-up does not tell a new item; expected 1; leave it out, or use preset \"full\""
+            f'learning.new_item_odds of {at.source} is {config.learning.new_item_odds:g} with preset "lean", whose '
+            'line-up does not tell a new item; expected 1; leave it out, or use preset "full"'
         )
     if events.path and not events.format:
         form = form_of(events.path)
