@@ -43,6 +43,8 @@ class EventColumns:
     value: OptionalText = None  # value, rating
     basket: OptionalText = None  # basket, basket_id
     session: OptionalText = None  # session, session_id
+    # What else is known of the user or the request, such as device or country; what is learned of each value is shared.
+    context: Annotated[tuple[str, ...] | None, values.texts] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,6 +276,11 @@ def _complete(config: Config, at: At) -> Config:
     """Return the configuration with the defaults that depend on other values, checked as a whole."""
     events = config.events
     _check_sources(config, at)
+    if config.learning.preset == "lean" and config.learning.new_item_odds != 1:
+        raise HeadwaterError(
+            f'learning.new_item_odds of {at.source} is {config.learning.new_item_odds:g} with preset "lean", whose '
+            'line-up does not tell a new item; expected 1; leave it out, or use preset "full"'
+        )
     if events.path and not events.format:
         form = form_of(events.path)
         if not form:

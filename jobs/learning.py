@@ -34,6 +34,8 @@ RANGES: dict[str, Read] = {
     "position_rate": RATE,
     "blend_rate": RATE,
     "mixture_rate": number(0, 1),
+    "new_item_odds": number(0.001, 1000),  # its logarithm is added to scores; under "lean" nothing tells a new item
+    "drift_boost": number(1, 100),  # times; a step is never larger than at the start
     "hidden": whole(1, 256),  # units
     "network_rate": number(0, 1),  # an Adam step moves each weight by about so much
 }

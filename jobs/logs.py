@@ -60,6 +60,7 @@ class _Body(msgspec.Struct, omit_defaults=True, gc=False):
     value: int | float | None = None
     basket: str | None = None
     session: str | None = None
+    context: dict[str, str] | None = None
 
 
 def write_canonical(events: Events, out: Path, *, limit: int | None = None) -> LogSummary:
@@ -133,7 +134,8 @@ class _Records:
         with open_table(self._file, self._events.format) as table:
             columns = self._columns(table)
             read_time = time_reader("ms" if table.in_ms(columns["time"]) else self._events.time_unit)
-            for offset, row in enumerate(table.rows([columns.get(meaning) for meaning in USUAL_COLUMNS])):
+            read = [*(columns.get(meaning) for meaning in USUAL_COLUMNS), *self._context(table)]
+            for offset, row in enumerate(table.rows(read)):
                 self._count += 1
                 record = self._record(offset, row, read_time, self._newest_ms)
                 if record.flag:
@@ -153,6 +155,16 @@ class _Records:
             table="events.columns",
             complete=table.has_header,
         )
+
+    def _context(self, table: Table) -> tuple[str, ...]:
+        """Return the columns that describe user or request; each must be there."""
+        named = self._events.columns.context or ()
+        for name in named:
+            find_columns(
+                self._file, table.columns, {"context": name}, {"context": (name,)}, needed=("context",),
+                table="events.columns",
+            )  # fmt: skip
+        return named
 
     def summary(self, sha256: str) -> LogSummary:
         """Return what went by."""
@@ -185,7 +197,7 @@ class _Records:
     def _record(self, offset: int, row: Row, read_time: ReadTime, newest_ms: int) -> Record:
         if row.texts is None or (row.bad and row.bad != _VALUE):
             return self._flagged(BAD_ROW, offset, newest_ms, None, problem=row.problem)
-        user, item, time, action, event_id, value, basket, session = row.texts
+        user, item, time, action, event_id, value, basket, session, *described = row.texts
         user, item = id_text(user), id_text(item)
         at_ms = read_time(time)
         try:
@@ -200,7 +212,9 @@ class _Records:
             if not item:
                 return self._flagged(MISSING_ITEM, offset, at_ms, key, problem="no item")
             number = _number(value) if value else None
-            body = _ENCODE(_Body(user, item, action or None, number, basket or None, session or None))
+            named = zip(self._events.columns.context or (), described, strict=True)
+            context = {name: text for name, text in named if text} or None
+            body = _ENCODE(_Body(user, item, action or None, number, basket or None, session or None, context))
         except ValueError as error:  # a lone surrogate, which JSON escapes can spell
             return self._flagged(BAD_ROW, offset, newest_ms, None, problem=str(error))
         if event_id:

@@ -19,6 +19,8 @@ _SLICES = {
     "user_events_2_to_5": "user's events 2 to 5",
     "user_events_6_to_50": "user's events 6 to 50",
     "user_events_over_50": "user's events from 51 on",
+    "second_event": "user's second event",
+    "fifth_event": "user's fifth event",
     "item_event_1": "item's first event",
     "item_under_20_events": "item's events 2 to 20",
     "item_20_events_and_more": "item's events from 21 on",

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online.compiled import compiled
+from online.context import MOST
 from online.history import History
 
 Scores = NDArray[np.float32]
@@ -27,6 +28,7 @@ class Batch(NamedTuple):
         basket: number of the event's basket, as `History.basket_number`; shape (B,), int32.
         position: events of this basket before this one; shape (B,), int32.
         gap_ms: since the user's event before, NO_GAP where there is none; what only its request tells; shape (B,).
+        context: what the user's events before say of user and circumstances, hashed, -1 padded; shape (B, MOST).
     """
 
     history: NDArray[np.int32]
@@ -43,6 +45,7 @@ class Batch(NamedTuple):
     basket: NDArray[np.int32]
     position: NDArray[np.int32]
     gap_ms: NDArray[np.int64]
+    context: NDArray[np.int64]
 
 
 class Event(NamedTuple):
@@ -103,6 +106,7 @@ class BatchBuilder:
         self._users: dict[int, int] = {}  # id of a history -> its number
         self._histories: list[History[int]] = []
         self._facts: list[tuple[int, ...]] = []  # by event: see `add`
+        self._context: list[tuple[int, ...]] = []
         self._seen: list[int] = []
 
     def add(self, history: History[int], target: int = -1, at_ms: int | None = None) -> None:
@@ -110,6 +114,7 @@ class BatchBuilder:
         number = self._users.setdefault(id(history), len(self._histories))
         if number == len(self._histories):
             self._histories.append(history)
+        self._context.append(history.context)
         self._seen += history.seen
         scored = target >= 0 and not history.excludes(target)
         gap_ms = NO_GAP if at_ms is None or not history.events else max(0, at_ms - history.last_ms)
@@ -158,7 +163,10 @@ class BatchBuilder:
             basket.astype(np.int32),
             np.empty(B, np.int32),
             gap_ms.copy(),
+            np.full((B, MOST), -1, np.int64),
         )
+        for row, context in zip(batch.context, self._context, strict=True):
+            row[: len(context)] = context
         _newest(batch.own, batch.own_basket, batch.own_from, own_to, batch.basket, batch.history, batch.position)
         return batch
 

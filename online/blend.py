@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from online.batch import Scores
 from online.compiled import compiled
+from online.drift import quicken
 from online.experts.base import Column
+from online.experts.life import NEW
 from online.kernels import UNRANKED, log_row, rank_of, softmax_row
 from online.linear import add_linear, step_linear
 from online.mixture import learn_mixture, mix
@@ -21,6 +23,7 @@ GAP_EDGES = np.array([10_000, 60_000, 300_000, 1_800_000, 14_400_000, 86_400_000
 _P, _S, _G = len(PAST_EDGES) + 1, len(PLACE_EDGES) + 1, len(GAP_EDGES) + 2
 EXPERTS_START = 0.5  # weight of all log probabilities together at the start
 MIXTURE_START = 0.5  # weight of their mixture's logarithm at the start
+_FIRST_SQUARE = 1.0  # Adagrad accumulators start here
 
 
 class BlendState(NamedTuple):
@@ -33,6 +36,8 @@ class BlendState(NamedTuple):
         gap_weights, gap_squares: linear weights of `request` on top, by past and gap; shape (buckets, F).
         network: over the features and the context.
         rate, mixture_rate: steps of the linear weights, and of the mixture's.
+        new: row of the features that is 1 for an item nobody had, -1 where none is.
+        new_log_odds: added to z of such items where it is shown.
     """
 
     mixed: NDArray[np.int64]
@@ -44,6 +49,8 @@ class BlendState(NamedTuple):
     network: NetworkState
     rate: np.float32
     mixture_rate: np.float32
+    new: int
+    new_log_odds: np.float32
 
 
 class Blend:
@@ -60,8 +67,9 @@ class Blend:
     """
 
     def __init__(
-        self, columns: Sequence[Column], rate: float, mixture_rate: float, hidden: int, network_rate: float, seed: int
-    ) -> None:
+        self, columns: Sequence[Column], rate: float, mixture_rate: float, hidden: int, network_rate: float, seed: int,
+        new_item_odds: float = 1.0,
+    ) -> None:  # fmt: skip
         """Start as the experts' mixture.
 
         Args:
@@ -71,7 +79,10 @@ class Blend:
             hidden: units of the network.
             network_rate: Adam step of the network.
             seed: of the network's start.
+            new_item_odds: times by which the odds of an item that nobody had are raised when it is shown, not when the
+                blend learns.
         """
+        new = next((f for f, column in enumerate(columns) if column.name == NEW), -1)
         mixed = np.array([f for f, column in enumerate(columns) if column.log_p], np.int64)
         M, F = len(mixed), len(columns) + 1
         weights = np.zeros((1 + _P + _S + _P * _S, F), np.float32)
@@ -80,9 +91,15 @@ class Blend:
         gap_weights = np.zeros((_P * _G, F), np.float32)
         self._network = Network(F + 2 + M, hidden, network_rate, seed)
         self.state = BlendState(
-            mixed, weights, np.ones_like(weights), np.full((_P, M), 1 / M, np.float32), gap_weights,
-            np.ones_like(gap_weights), self._network.state, np.float32(rate), np.float32(mixture_rate),
+            mixed, weights, np.full_like(weights, _FIRST_SQUARE), np.full((_P, M), 1 / M, np.float32), gap_weights,
+            np.full_like(gap_weights, _FIRST_SQUARE), self._network.state, np.float32(rate), np.float32(mixture_rate),
+            new, np.float32(np.log(new_item_odds)),
         )  # fmt: skip
+
+    def quicken(self, times: float) -> None:
+        """Let the linear weights take steps `times` as large, at most as at the start: who is right has changed."""
+        for squares in (self.state.squares, self.state.gap_squares):
+            quicken(squares, times, _FIRST_SQUARE)
 
     def tables(self) -> Tables:
         """Return all that was learned, accumulators included; views, not copies."""
@@ -106,6 +123,7 @@ def score(s: Any, event: Any, logs: Any, z: Any) -> None:
     mix(logs, s.mixed, s.mixture[by_past], -1, context[2:], context[2:])
     forward(s.network, inputs(logs, context, s.network.scale), z)
     add_linear(logs, rows, s.weights, z)
+    _favour_new(s, logs, z)
 
 
 @compiled
@@ -142,7 +160,9 @@ def rank_and_learn(s: Any, event: Any, logs: Any, at: int, learns: bool, z: Any,
     if at < 0:
         return
     chance[0] = p[at]
-    ranks[0] = rank_of(z, at)
+    shown = z.copy()
+    _favour_new(s, logs, shown)
+    ranks[0] = rank_of(shown, at)
     add_linear(logs, by_gap, s.gap_weights, z)
     ranks[1] = rank_of(z, at)
     if not learns:
@@ -154,6 +174,14 @@ def rank_and_learn(s: Any, event: Any, logs: Any, at: int, learns: bool, z: Any,
     step_linear(logs, p, at, by_gap, s.gap_weights, s.gap_squares, s.rate)
     learn_mixture(target_p, s.mixture[by_past], s.mixture_rate)
     learn_scale(logs, context, s.network.scale)
+
+
+@compiled
+def _favour_new(s: Any, logs: Any, z: Any) -> None:
+    """Raise what is shown of items that nobody had."""
+    if s.new >= 0 and s.new_log_odds != 0:
+        for c in range(z.shape[0]):
+            z[c] += s.new_log_odds * logs[s.new, c]
 
 
 @compiled

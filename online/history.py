@@ -20,6 +20,7 @@ class History(Generic[Item]):
         baskets: number of the basket or session of each of them, ascending; same length.
         basket_number: of the current basket: the next event's under `not_in_basket`, where its request tells it, else
             the newest event's.
+        context: of the newest event that had one, hashed; see `online.context`.
         seen: items that are no candidates for this user, oldest first, at most SEEN_MAX: all ever consumed
             (`unseen`), those of the current basket or session (`not_in_basket`), none (`all`).
     """
@@ -31,6 +32,7 @@ class History(Generic[Item]):
         "basket",
         "basket_number",
         "baskets",
+        "context",
         "events",
         "last_ms",
         "memory",
@@ -52,6 +54,7 @@ class History(Generic[Item]):
         self.baskets: list[int] = []
         for number, length in enumerate((state.baskets or (len(state.recent),)) if state else ()):
             self.baskets += [number] * length
+        self.context = state.context if state else ()
         self.basket_number = self.baskets[-1] if self.baskets else -1
         self.seen: list[Item] = keys(state.seen) if state else []
         self._in_seen = set(self.seen)
@@ -69,8 +72,9 @@ class History(Generic[Item]):
             self._in_seen.clear()
         self.basket = basket
 
-    def advance(self, item: Item, at_ms: int) -> None:
+    def advance(self, item: Item, at_ms: int, context: tuple[int, ...] = ()) -> None:
         """Fold one event in; call `enter` with the same event first."""
+        self.context = context or self.context
         if self._over:
             self._open_basket()
         self.events += 1
@@ -103,5 +107,5 @@ def state_of(history: History[str]) -> HistoryState:
     lengths = tuple(len(list(basket)) for _, basket in groupby(kept))
     return HistoryState(
         history.events, history.last_ms, history.basket, tuple(history.recent[-history.memory :]), tuple(history.seen),
-        lengths,
+        lengths, history.context,
     )  # fmt: skip

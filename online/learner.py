@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from online.batch import Batch, BatchBuilder
 from online.blend import Blend
 from online.catalogue import Catalogue, ItemChange
+from online.drift import Adwin, relative_losses
 from online.experts.base import Signal
 from online.experts.ensemble import Ensemble
 from online.experts.lineup import lineup
 from online.history import History
 from online.kernels import best_first, log_row
 from online.prequential import predict_and_learn, score_candidates
+from online.safety import SafetyFloor
 from online.settings import Settings
 from state.tables import Tables, sha256_of
 from state.tick import Row, Share
@@ -42,7 +44,7 @@ class UserList(msgspec.Struct, frozen=True, gc=False):
     model_id: str  # of the encoder behind the item vectors
     after: After
     items: list[str]  # best first
-    scores: list[float]  # of the blend, rounded to 1e-5
+    scores: list[float]  # of the blend, rounded to 1e-5; log shares of popularity where the safety floor holds
 
 
 class TickMetrics(msgspec.Struct, frozen=True):
@@ -64,6 +66,9 @@ class TickMetrics(msgspec.Struct, frozen=True):
     actions: dict[str, list[int]]  # action -> places of its events in this tick; without those that name none
     surprise: list[float]  # -ln p of the item among the blend's candidates; 0 where it is none or is not scored
     best: list[float]  # p of the blend's best candidate; 0 where the event is not scored
+    served: str  # who made the tick's lists: "blend", or the popularity that the safety floor put in its place
+    ndcg: dict[str, float]  # the two over the newest 10,000 scored events, see `online.safety`
+    drifts: list[int]  # alarms since the start that the blend's loss rose, and that it fell; see `online.drift`
     ranks: dict[str, list[int]]  # model -> rank per accepted event
 
 
@@ -111,8 +116,10 @@ class Learner:
         self._shape = len(self._lineup.experts), keep, len(self._lineup.columns)
         self._blend = Blend(
             self._lineup.columns, learning.blend_rate, learning.mixture_rate, learning.hidden, learning.network_rate,
-            learning.seed,
+            learning.seed, learning.new_item_odds,
         )  # fmt: skip
+        self._safety = SafetyFloor(self._lineup.experts)
+        self._drift = Adwin()
         self._batch = BatchBuilder(learning.history)
         self._counts = np.zeros(4, np.int64)  # last tick, accepted, duplicates, lists
         self._changed: list[str] = []  # since the last tick
@@ -176,6 +183,9 @@ class Learner:
             actions=_places(row.action for _, _, _, row in events),
             surprise=_surprise(measured.chance[0]),
             best=_rounded(measured.chance[1], 4),
+            served=self._safety.served,
+            ndcg=self._safety.ndcg,
+            drifts=[self._drift.rises, self._drift.falls],
             ranks={model: row.tolist() for model, row in zip(self.models, measured.ranks, strict=True)},
         )
         self._changed = []
@@ -214,8 +224,9 @@ class Learner:
         """The newest tick learned, 0 before the first."""
         return int(self._counts[0])
 
-    def _parts(self) -> list[tuple[str, Blend | Signal]]:
-        return [*((f"expert.{part.name}", part) for part in self._lineup.parts), ("blend", self._blend)]
+    def _parts(self) -> list[tuple[str, Signal | Blend | SafetyFloor | Adwin]]:
+        experts = ((f"expert.{part.name}", part) for part in self._lineup.parts)
+        return [*experts, ("blend", self._blend), ("safety", self._safety), ("drift", self._drift)]
 
     def _grow(self) -> None:
         """Give the experts the rows that the catalogue has gained."""
@@ -232,10 +243,17 @@ class Learner:
         """Predict, then learn, event by event."""
         past: list[int] = []
         ranks, chance = [np.zeros((len(self.models), 0), np.int32)], [np.zeros((2, 0), np.float32)]
+        rises = self._drift.rises
         for batch, states in self._ensemble.passing(self._batches(events, histories, past), not self._frozen):
-            predicted = predict_and_learn(states, self._blend.state, batch, self._shape, not self._frozen)
-            ranks.append(predicted.ranks)
+            predicted = predict_and_learn(
+                states, self._blend.state, batch, self._shape, not self._frozen, self._safety.feature
+            )
+            self._safety.watch(predicted.ranks)
+            ranks.append(np.vstack([predicted.served, predicted.ranks[1:]]))
+            self._drift.update(relative_losses(predicted.chance[0], batch.scored, len(batch.open)))
             chance.append(predicted.chance)
+        if self._drift.rises > rises and not self._frozen:
+            self._blend.quicken(self._settings.learning.drift_boost)
         return _Measured(past, np.hstack(ranks), np.hstack(chance))
 
     def _batches(
@@ -250,7 +268,7 @@ class Learner:
                 history.enter(at_ms, row.basket)
                 past.append(history.events)
                 self._batch.add(history, item, at_ms)
-                history.advance(item, at_ms)
+                history.advance(item, at_ms, row.context)
             yield self._batch.build(self._catalogue.open)
 
     def _make_lists(
@@ -264,7 +282,7 @@ class Learner:
         lists: list[UserList] = []
         names, order = self._catalogue.names(), self._catalogue.order()
         for batch, states in self._ensemble.passing(self._list_batches(users, histories), learns=False):
-            found = score_candidates(states, self._blend.state, batch, self._shape)
+            found = score_candidates(states, self._blend.state, batch, self._shape, self._safety.feature)
             best = np.empty((len(batch.past), self._settings.top_k), np.int32)
             best_score = np.empty(best.shape, np.float32)
             best_first(found.item, found.score, found.n, order, best, best_score)

@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from online import blend
 from online.batch import Batch, Scores, event_of, leave
 from online.candidates import FREE, free, unite
-from online.compiled import compiled_long
+from online.compiled import compiled, compiled_long
 from online.experts.base import describe_each, learn_each, nominate_each
+from online.kernels import UNRANKED, rank_of, softmax_row
+
+BLEND = -1  # who is served, where it is no feature
 
 
 class Predicted(NamedTuple):
@@ -22,15 +25,17 @@ class Predicted(NamedTuple):
     Attributes:
         ranks: of the target by the blend, by the blend at the request, and by each expert; 0 = not scored, UNRANKED =
             no score; shape (2 + E, B), int32.
-        chance: p of the target and of the blend's best candidate, shape (2, B), float32; see `blend.rank_and_learn`.
+        served: the target's rank by who is served, the blend or a feature; shape (B,).
+        chance: p of the target and of the best candidate by who is served, (2, B), float32; see `blend.rank_and_learn`.
     """
 
     ranks: NDArray[np.int32]
+    served: NDArray[np.int32]
     chance: Scores
 
 
 class Scored(NamedTuple):
-    """Candidates and their scores by the blend: of event e the first n[e]; shapes (B, C), (B, C) and (B,)."""
+    """Candidates and their scores by who is served: of event e the first n[e]; shapes (B, C), (B, C) and (B,)."""
 
     item: NDArray[np.int32]
     score: Scores
@@ -38,8 +43,9 @@ class Scored(NamedTuple):
 
 
 def predict_and_learn(
-    states: tuple[Any, ...], mixer: blend.BlendState, batch: Batch, shape: tuple[int, int, int], learns: bool
-) -> Predicted:
+    states: tuple[Any, ...], mixer: blend.BlendState, batch: Batch, shape: tuple[int, int, int], learns: bool,
+    feature: int = BLEND,
+) -> Predicted:  # fmt: skip
     """Pass a batch's events one by one.
 
     Args:
@@ -48,20 +54,22 @@ def predict_and_learn(
         batch: the events.
         shape: experts, items that each nominates, and features of all parts.
         learns: False for the frozen control.
+        feature: log probabilities by which candidates are served; BLEND: by the blend.
     """
     B = len(batch.target)
-    predicted = Predicted(np.empty((2 + shape[0], B), np.int32), np.empty((2, B), np.float32))
-    _predict_and_learn(states, mixer, batch, *shape, learns, predicted.ranks, predicted.chance)
+    ranks, served = np.empty((2 + shape[0], B), np.int32), np.empty(B, np.int32)
+    predicted = Predicted(ranks, served, np.empty((2, B), np.float32))
+    _predict_and_learn(states, mixer, batch, *shape, learns, feature, *predicted)
     return predicted
 
 
 def score_candidates(
-    states: tuple[Any, ...], mixer: blend.BlendState, batch: Batch, shape: tuple[int, int, int]
+    states: tuple[Any, ...], mixer: blend.BlendState, batch: Batch, shape: tuple[int, int, int], feature: int = BLEND
 ) -> Scored:
     """Score the candidates of users whose lists are due; arguments as of `predict_and_learn`. It learns nothing."""
     B, C = len(batch.target), _most(shape, len(batch.open))
     scored = Scored(np.empty((B, C), np.int32), np.empty((B, C), np.float32), np.empty(B, np.int32))
-    _score_candidates(states, mixer, batch, *shape, scored.item, scored.score, scored.n)
+    _score_candidates(states, mixer, batch, *shape, feature, *scored)
     return scored
 
 
@@ -71,8 +79,9 @@ def _most(shape: tuple[int, int, int], items: int) -> int:
 
 @compiled_long
 def _predict_and_learn(
-    states: Any, mixer: Any, batch: Any, experts: int, keep: int, features: int, learns: bool, ranks: Any, chance: Any
-) -> None:
+    states: Any, mixer: Any, batch: Any, experts: int, keep: int, features: int, learns: bool, feature: int,
+    ranks: Any, served: Any, chance: Any,
+) -> None:  # fmt: skip
     N = batch.open.shape[0]
     hidden, column = batch.open == 0, np.full(N, FREE, np.int32)
     top = np.empty((experts, min(keep, N)), np.int32)
@@ -89,6 +98,7 @@ def _predict_and_learn(
         at = column[event.target] if event.scored else FREE
         blend.rank_and_learn(mixer, event, logs, at, learns, score[:n], rank[:2], p)
         ranks[:, e] = rank
+        served[e] = rank[0] if feature == BLEND or not event.scored else _rank(logs[feature], at, p)
         chance[:, e] = p
         free(column, item[:n])
         if learns:
@@ -96,10 +106,33 @@ def _predict_and_learn(
         leave(batch, event)
 
 
+@compiled
+def _rank(row: Any, at: int, chance: Any) -> int:
+    """Return the target's rank by log probabilities of the candidates, shape (n,), and write the chances.
+
+    Args:
+        row: shape (n,), float32.
+        at: the target's column, FREE where it is none.
+        chance: as of `blend.rank_and_learn`.
+    """
+    chance[:] = np.float32(0)
+    n = row.shape[0]
+    if n == 0:
+        return UNRANKED
+    p, powers = np.empty(n, np.float32), np.empty(n, np.int32)
+    softmax_row(row, row.max(), p, powers, powers.view(np.float32))
+    chance[1] = p.max()
+    if at == FREE:
+        return UNRANKED
+    chance[0] = p[at]
+    return rank_of(row, at)  # type: ignore[no-any-return]
+
+
 @compiled_long
 def _score_candidates(
-    states: Any, mixer: Any, batch: Any, experts: int, keep: int, features: int, item: Any, score: Any, count: Any
-) -> None:
+    states: Any, mixer: Any, batch: Any, experts: int, keep: int, features: int, feature: int, item: Any, score: Any,
+    count: Any,
+) -> None:  # fmt: skip
     N = batch.open.shape[0]
     hidden, column = batch.open == 0, np.full(N, FREE, np.int32)
     top = np.empty((experts, min(keep, N)), np.int32)
@@ -110,7 +143,9 @@ def _score_candidates(
         n = unite(top, column, item[e])
         logs = np.empty((features + 1, n), np.float32)
         describe_each(states, event, item[e, :n], logs)
-        if n:
+        if feature != BLEND:
+            score[e, :n] = logs[feature]
+        elif n:
             blend.score(mixer, event, logs, score[e, :n])
         count[e] = n
         free(column, item[e, :n])

@@ -5,6 +5,7 @@ import struct
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from online.context import hash_context
 from online.event import Event, decode_event
 from online.history import History, state_of
 from online.record import Record
@@ -92,8 +93,10 @@ def _fold_user(
         ids[at_ms, digest] = None
         basket = event.basket or event.session or ""
         history.enter(at_ms, basket)
-        history.advance(event.item, at_ms)
-        rows.append(Row(at_ms, event_id.decode(), event.item, basket, record.partition, record.offset, _action(event)))
+        context = hash_context(event.context)
+        history.advance(event.item, at_ms, context)
+        where = record.partition, record.offset
+        rows.append(Row(at_ms, event_id.decode(), event.item, basket, *where, _action(event), context))
     kept = sorted(entry for entry in ids if entry[0] >= history.last_ms - IDS_MS)[-IDS_MAX:]
     return UserState(state_of(history), b"".join(_ID.pack(*entry) for entry in kept)), tuple(rows)
 

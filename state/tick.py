@@ -5,8 +5,8 @@ import msgspec
 from state.codec import Kind, frame, unframe
 from state.user import HistoryState
 
-SCHEMA_VERSION = 2
-OLDER = 1  # without `HistoryState.baskets` and `Row.action`, which are then empty; read by the same decoder
+SCHEMA_VERSION = 3
+OLDER = (2, 1)  # read by the same decoder: 2 has neither `context`, 1 no `HistoryState.baskets` and `Row.action` too
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -19,6 +19,7 @@ class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
     partition: int
     offset: int
     action: str = ""  # what the user did, as view or purchase; "" when the event names none
+    context: tuple[int, ...] = ()  # since version 3: what the event says of user and circumstances, hashed
 
 
 class UserShare(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -50,4 +51,4 @@ def encode_share(share: Share) -> bytes:
 
 def decode_share(raw: bytes) -> Share:
     """Return the share in `raw`; raises CorruptBytes or UnknownSchema."""
-    return _DECODER.decode(unframe(raw, Kind.TICK, SCHEMA_VERSION, OLDER))
+    return _DECODER.decode(unframe(raw, Kind.TICK, SCHEMA_VERSION, *OLDER))

@@ -4,7 +4,7 @@ import msgspec
 
 from state.codec import Kind, frame, unframe
 
-SCHEMA_VERSION = 2  # bump together with a migration in `decode_user`
+SCHEMA_VERSION = 3  # bump together with a migration in `decode_user`
 WINDOW_MAX = 50  # newest items that an expert reads as a sequence; more are kept only where items may repeat
 RECENT_MAX = 1_024  # newest items kept where items may repeat: they hold 30 of the 31 % of repeats of Online Retail
 SEEN_MAX = 10_000  # items a user cannot be shown again; the oldest is forgotten beyond
@@ -21,6 +21,7 @@ class HistoryState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     recent: tuple[str, ...]  # items, oldest first, at most RECENT_MAX
     seen: tuple[str, ...]  # distinct items that are no candidates, oldest first, at most SEEN_MAX
     baskets: tuple[int, ...] = ()  # since version 2: how many of `recent` are of each basket, oldest first
+    context: tuple[int, ...] = ()  # since version 3: of the newest event that had one, hashed
 
 
 class UserState(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -46,4 +47,4 @@ def decode_user(raw: bytes) -> UserState:
         CorruptBytes: not a user's state, or damaged.
         UnknownSchema: written by a schema version that this build does not read.
     """
-    return _DECODER.decode(unframe(raw, Kind.USER, SCHEMA_VERSION, 1))  # version 1 ends before `baskets`
+    return _DECODER.decode(unframe(raw, Kind.USER, SCHEMA_VERSION, 2, 1))  # 2 ends before `context`, 1 before `baskets`

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from online.batch import Batch, Scores
 from online.catalogue import Catalogue
+from online.context import MOST
 from online.learner import After, Final, Learner, TickMetrics, UserList
 from online.loop import run_loop
 from online.record import Record
@@ -122,6 +123,7 @@ def small_batch(
         basket=np.array([number[-1] if len(number) else -1 for number in numbers], np.int32),
         position=(lengths > 0) * (2 - lengths % 2),
         gap_ms=np.full(len(lengths), -1, np.int64),
+        context=np.full((len(lengths), MOST), -1, np.int64),
     )
 
 

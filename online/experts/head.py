@@ -18,7 +18,8 @@ from state.tables import Tables
 
 _FREQUENCY = 3000  # half-life, in events, of how often an item comes
 _FIRST_SQUARE = 0.1  # Adagrad accumulators start here: the first steps stay bounded
-_SHARED = ("Y", "b", "squares_Y", "squares_b")
+_SHARED = ("Y", "b", "C", "squares_Y", "squares_b", "squares_C")
+_CONTEXT_ROWS = 1024  # that hashed pairs of the context share
 _BY_MEMORY = ("X", "squares_X", "positions", "squares_p")
 
 
@@ -45,8 +46,9 @@ class Head:
     """Next-item softmax s_j = h . Y_j + b_j over memories h = (short, long) of the newest items, learned together.
 
     A memory is sum_p w_p X[q_p] / |w| over its rows X with positional weights w_p = exp(positions[p]), learned; X, and
-    Y's part for each, are the text at the start. Full softmax over the candidates, one row-wise Adagrad step per
-    mini-batch, one pass.
+    Y's part for each, are the text at the start. Where the user's events told a context, the rows C of its hashed
+    pairs, 0 at the start, are added to h. Full softmax over the candidates, one row-wise Adagrad step per mini-batch,
+    one pass.
 
     Source: docs/quality.md, B2 and D2; Duchi et al. 2011, "Adaptive subgradient methods" (Adagrad).
     """
@@ -83,6 +85,8 @@ class Head:
         self._X = np.stack([base] * len(memories))
         self._Y = np.hstack([base] * len(memories))
         self._b = np.zeros(len(base), np.float32)
+        self._C = np.zeros((_CONTEXT_ROWS, self._Y.shape[1]), np.float32)
+        self._squares_C = np.full(_CONTEXT_ROWS, _FIRST_SQUARE, np.float32)
         self._squares_X = np.full((len(memories), len(base)), _FIRST_SQUARE, np.float32)
         self._squares_Y = np.full(len(base), _FIRST_SQUARE, np.float32)
         self._squares_b = self._squares_Y.copy()
@@ -107,7 +111,8 @@ class Head:
         )  # fmt: skip
         _score(
             batch.history, self._windows, self._weights, self._X, self._Y, self._b, batch.seen, batch.seen_from,
-            batch.open, batch.target, batch.scored, self._H, self._norms, said.scores, said.item, said.rank, said.top,
+            batch.open, batch.target, batch.scored, batch.context, self._C, self._H, self._norms, said.scores,
+            said.item, said.rank, said.top,
         )  # fmt: skip
         return said
 
@@ -125,19 +130,20 @@ class Head:
             return
         said = self._said
         _learn(
-            batch.history, self._windows, self._weights, self._norms, self._H, batch.target, batch.scored,
-            said.scores, said.top, self._room[2, : len(said.scores)], self._X, self._Y, self._b, self._squares_X,
-            self._squares_Y, self._squares_b, self._positions, self._squares_p, self._rate, self._position_rate,
+            batch.history, self._windows, self._weights, self._norms, self._H, batch.context, self._C, self._squares_C,
+            batch.target, batch.scored, said.scores, said.top, self._room[2, : len(said.scores)], self._X, self._Y,
+            self._b, self._squares_X, self._squares_Y, self._squares_b, self._positions, self._squares_p, self._rate,
+            self._position_rate,
         )  # fmt: skip
 
     def _learn_sample(self, batch: Batch) -> None:
         """Learn from the batch's own items and some others, drawn alike, corrected by how likely each is there."""
         sampling, events = self._sampling, self._events
         _learn_sample(
-            batch.history, self._windows, self._weights, self._norms, self._H, batch.target, batch.scored,
-            self._said.scores, sampling.seed, self._drawn, sampling.negatives, events.growth,
-            events.counts, events.weight, self._X, self._Y, self._b, self._squares_X, self._squares_Y, self._squares_b,
-            self._positions, self._squares_p, self._rate, self._position_rate,
+            batch.history, self._windows, self._weights, self._norms, self._H, batch.context, self._C, self._squares_C,
+            batch.target, batch.scored, self._said.scores, sampling.seed, self._drawn, sampling.negatives,
+            events.growth, events.counts, events.weight, self._X, self._Y, self._b, self._squares_X, self._squares_Y,
+            self._squares_b, self._positions, self._squares_p, self._rate, self._position_rate,
         )  # fmt: skip
 
     def grow(self, base: Scores) -> None:
@@ -181,12 +187,12 @@ class Head:
 @compiled_long
 def _score(
     history: Any, windows: Any, weights: Any, X: Any, Y: Any, b: Any, seen: Any, seen_from: Any, open_: Any,
-    target: Any, scored: Any, H: Any, norms: Any, scores: Any, item: Any, rank: Any, top: Any,
+    target: Any, scored: Any, context: Any, C: Any, H: Any, norms: Any, scores: Any, item: Any, rank: Any, top: Any,
 ) -> None:  # fmt: skip
     """Write the memories, shape (M, B, d), all masked scores, shape (B, N), and what `select_dense` makes of them."""
     for which in range(windows.shape[0]):
         mean_history(history[:, : windows[which]], weights[which], X[which], H[which], norms[which])
-    np.dot(_beside(H), Y.T, scores)
+    np.dot(_queries(H, context, C), Y.T, scores)
     for e in range(scores.shape[0]):
         row = scores[e]
         for j in range(row.shape[0]):
@@ -196,15 +202,42 @@ def _score(
 
 
 @compiled
-def _beside(H: Any) -> Any:
-    """Return the memories, shape (M, B, d), side by side: the query, shape (B, M d)."""
+def _queries(H: Any, context: Any, C: Any) -> Any:
+    """Return the memories, shape (M, B, d), side by side, with the rows of the context added: shape (B, M d)."""
     M, B, d = H.shape
     query = np.empty((B, M * d), np.float32)
     for e in range(B):
         for f in range(d):
             for which in range(M):
                 query[e, which * d + f] = H[which, e, f]
+        for pair in context[e]:
+            if pair < 0:
+                break
+            row = C[pair % C.shape[0]]
+            for f in range(M * d):
+                query[e, f] += row[f]
     return query
+
+
+@compiled
+def _step_context(context: Any, GH: Any, C: Any, squares_C: Any, rate: Any) -> None:
+    """Take Adagrad steps, event after event, on the context's rows; GH: as of `_step_memories`."""
+    for e in range(context.shape[0]):
+        if context[e, 0] < 0:
+            continue
+        square = np.float32(0)
+        for f in range(GH.shape[1]):
+            square += GH[e, f] * GH[e, f]
+        if square == 0:
+            continue
+        for pair in context[e]:
+            if pair < 0:
+                break
+            j = pair % C.shape[0]
+            squares_C[j] += square
+            step = rate / np.float32(np.sqrt(squares_C[j]))
+            for f in range(GH.shape[1]):
+                C[j, f] -= step * GH[e, f]
 
 
 @compiled
@@ -223,24 +256,26 @@ def _step_memories(
 
 @compiled_long
 def _learn(
-    history: Any, windows: Any, weights: Any, norms: Any, H: Any, target: Any, scored: Any, scores: Any, top: Any,
-    G: Any, X: Any, Y: Any, b: Any, squares_X: Any, squares_Y: Any, squares_b: Any, positions: Any, squares_p: Any,
-    rate: Any, position_rate: Any,
+    history: Any, windows: Any, weights: Any, norms: Any, H: Any, context: Any, C: Any, squares_C: Any, target: Any,
+    scored: Any, scores: Any, top: Any, G: Any, X: Any, Y: Any, b: Any, squares_X: Any, squares_Y: Any,
+    squares_b: Any, positions: Any, squares_p: Any, rate: Any, position_rate: Any,
 ) -> None:  # fmt: skip
     """Take one step on all parameters; G: room for the gradient by the scores."""
     softmax_gradient(scores, top, target, scored, G)
     GH = np.dot(G, Y)
-    query = _beside(H)
+    query = _queries(H, context, C)
     GY = np.dot(G.T, query)
     step_outputs(G, GY, query, Y, b, squares_Y, squares_b, rate)
     _step_memories(history, windows, weights, norms, GH, H, X, squares_X, positions, squares_p, rate, position_rate)
+    _step_context(context, GH, C, squares_C, rate)
 
 
 @compiled_long
 def _learn_sample(
-    history: Any, windows: Any, weights: Any, norms: Any, H: Any, target: Any, scored: Any, scores: Any, seed: int,
-    drawn: Any, negatives: int, growth: float, counts: Any, weight: Any, X: Any, Y: Any, b: Any, squares_X: Any,
-    squares_Y: Any, squares_b: Any, positions: Any, squares_p: Any, rate: Any, position_rate: Any,
+    history: Any, windows: Any, weights: Any, norms: Any, H: Any, context: Any, C: Any, squares_C: Any, target: Any,
+    scored: Any, scores: Any, seed: int, drawn: Any, negatives: int, growth: float, counts: Any, weight: Any, X: Any,
+    Y: Any, b: Any, squares_X: Any, squares_Y: Any, squares_b: Any, positions: Any, squares_p: Any, rate: Any,
+    position_rate: Any,
 ) -> None:  # fmt: skip
     """Take one step on a sample of the items' rows, `S` of them, by their scores less the log of how likely each is."""
     rows, place = draw_rows(seed, drawn, negatives, target, counts.shape[0])
@@ -262,7 +297,7 @@ def _learn_sample(
         G[e, place[e]] -= np.float32(1)
     Y_rows, b_rows, squares_Y_rows, squares_b_rows = Y[rows], b[rows], squares_Y[rows], squares_b[rows]
     GH = np.dot(G, Y_rows)
-    query = _beside(H)
+    query = _queries(H, context, C)
     GY = np.dot(G.T, query)
     step_outputs(G, GY, query, Y_rows, b_rows, squares_Y_rows, squares_b_rows, rate)
     for c in range(S):
@@ -271,6 +306,7 @@ def _learn_sample(
         squares_Y[rows[c]] = squares_Y_rows[c]
         squares_b[rows[c]] = squares_b_rows[c]
     _step_memories(history, windows, weights, norms, GH, H, X, squares_X, positions, squares_p, rate, position_rate)
+    _step_context(context, GH, C, squares_C, rate)
     add_growing(target, growth, counts, weight)
 
 

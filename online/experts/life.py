@@ -12,6 +12,7 @@ from online.kernels import log_row
 from state.tables import Tables
 
 _NEVER = -1
+NEW = "item_new"  # the column that is 1 for an item that had no event
 
 
 class LifeState(NamedTuple):
@@ -33,7 +34,7 @@ class ItemLife:
         self.columns: tuple[Column, ...] = (
             Column("item_age", False),
             Column("item_idle", False),
-            Column("item_new", False),
+            Column(NEW, False),
         )
         self._first = np.full(len(base), _NEVER, np.int64)
         self._last = self._first.copy()

@@ -40,6 +40,9 @@ class PopularityState(NamedTuple):
 class Popularity:
     """Count of events per item, where an event's weight halves every `half_life` later events.
 
+    Attributes:
+        half_life: in events.
+
     Source: docs/quality.md, D1.
     """
 
@@ -47,6 +50,7 @@ class Popularity:
         """Start empty; `half_life` in events, infinity = all time."""
         self.name = name
         self.columns: tuple[Column, ...] = (Column(self.name, log_p=True),)
+        self.half_life = half_life
         self._events = DecayedCounts(len(base), half_life)
         self._open = np.empty(0, np.uint8)  # of the batch before; empty: the order is to be made anew
         self._shown: NDArray[np.float64] = np.empty(0)

@@ -375,3 +375,15 @@ def test_an_open_table_closes(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text("a,b\n1,2\n", encoding="utf-8")
     with open_table(tmp_path / "log.csv", "csv") as table:
         assert table.columns == ["a", "b"]
+
+
+def test_context_by_configuration(tmp_path: Path) -> None:
+    """Columns that describe user or request go with the event by their names, empty cells left out; ids stay."""
+    text = "user,item,ts,country,device\na,i,1,de,tv\nb,i,2,,\n"
+    _, plain = read_csv(tmp_path, text)
+    _, told = read_csv(tmp_path, text, columns=EventColumns(context=("device", "country")))
+    values = [msgspec.json.decode(record.value or b"") for record in told]
+    assert [value.get("context") for value in values] == [{"device": "tv", "country": "de"}, None]
+    assert told[1] == plain[1]
+    with pytest.raises(HeadwaterError, match=r"no column 'devise', which events.columns.context names.*'device'"):
+        read_csv(tmp_path, text, columns=EventColumns(context=("devise",)))

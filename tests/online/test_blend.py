@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from online.batch import Batch
 from online.blend import EXPERTS_START, GAP_EDGES, MIXTURE_START, PAST_EDGES, PLACE_EDGES, Blend
 from online.experts.base import Column
+from online.experts.life import NEW
 from online.kernels import UNRANKED
 from state.tables import Tables, decode_tables, encode_tables, sha256_of
 from tests.online.blend_tools import Found, rank_and_learn, score
@@ -226,3 +227,22 @@ def test_storing_is_invisible() -> None:
     for one in (blend, restored):
         rank_and_learn(one, found_of([3, 1]), events((4, 4), (0, 30)))
     assert sha256_of(blend.tables()) == sha256_of(restored.tables())
+
+
+def test_new_items_are_favoured_when_shown_and_not_when_learned() -> None:
+    """Their log odds rise by as much in scores and ranks; what is learned, and p, are the same to the bit."""
+    columns = (*COLUMNS[:3], Column(NEW, False))
+    plain, favouring = (Blend(columns, RATE, 0.1, 5, 0.01, 7, odds) for odds in (1.0, 9.0))
+    found = found_of([0, 1, 2, 3])
+    found.feature[3] = np.random.default_rng(1).integers(0, 2, (4, C))
+    batch = events((0, 0), (3, 1), (9, 4), (30, 2))
+    gained = score(favouring, found, batch) - score(plain, found, batch)
+    np.testing.assert_allclose(gained, np.log(9) * found.feature[3], atol=1e-5)
+    for seed in range(5):
+        again = found_of([0, 1, 2, 3], seed=seed)
+        again.feature[3] = found.feature[3]
+        shown = score(favouring, only(again, 0), events((0, 0)))[0]
+        ranks, _ = rank_and_learn(favouring, again, batch)
+        rank_and_learn(plain, again, batch)
+        assert ranks[0] == (shown >= shown[0]).sum()
+        assert sha256_of(favouring.tables()) == sha256_of(plain.tables())

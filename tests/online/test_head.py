@@ -56,7 +56,8 @@ def head_loss(tables: Arrays, batch: Batch, less: NDArray[Any] = NOTHING_LESS) -
             past = batch.history[e][batch.history[e] >= 0][:window]
             weights = np.exp(positions[: len(past)])
             memories.append(weights @ X[past] / np.sqrt((weights**2).sum()) if len(past) else np.zeros(X.shape[1]))
-        h = np.concatenate(memories)
+        pairs = batch.context[e][batch.context[e] >= 0] % len(exact["C"])
+        h = np.concatenate(memories) + exact["C"][pairs].sum(axis=0)
         shown = np.setdiff1d(np.arange(len(exact["Y"])), batch.seen[batch.seen_from[e] : batch.seen_from[e + 1]])
         scores = exact["Y"] @ h + exact["b"] - less
         loss += np.log(np.exp(scores[shown]).sum()) - scores[batch.target[e]]
@@ -115,12 +116,14 @@ def test_score_gradient_is_the_gradient() -> None:
     np.testing.assert_allclose(gradient, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["X.0", "X.1", "Y", "b", "positions.0", "positions.1"])
+@pytest.mark.parametrize("name", ["X.0", "X.1", "Y", "b", "C", "positions.0", "positions.1"])
 def test_head_steps_along_the_gradient(name: str) -> None:
     """One event: the Adagrad step of each table follows the finite difference of the loss by that table."""
     head = trained_head()
-    before = copy_of(head.tables())
     batch = small_batch([[3, 8, 1, 10]], [5])
+    batch.context[0, :2] = 77, 2**31 - 1
+    learn(head, [batch])  # so that the context has said something before
+    before = copy_of(head.tables())
     learn(head, [batch])
     rate = LEARNING.position_rate if name.startswith("positions") else LEARNING.head_rate
     expected = finite_difference(before, name, batch)

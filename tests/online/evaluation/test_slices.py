@@ -18,6 +18,8 @@ def test_by_hand() -> None:
         "user_events_2_to_5": [1, 3, 4, 5, 7],
         "user_events_6_to_50": [6],
         "user_events_over_50": [],
+        "second_event": [1, 7],
+        "fifth_event": [5],
         "item_event_1": [0, 1, 5, 9],
         "item_under_20_events": [2, 3, 4, 6, 7, 8],
         "item_20_events_and_more": [],
