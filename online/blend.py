@@ -123,6 +123,21 @@ class Blend:
         score_linear(logs, found.n, bucket, self._weights, offset, score)
         return score
 
+    def terms(self, found: Candidates, batch: Batch) -> Scores:
+        """Return what each feature, and last the mixture, adds to z of every candidate, shape (F + 1, B, C).
+
+        What the network adds is the rest of `score`. Columns beyond `found.n` are undefined.
+        """
+        bucket, by_past, _ = _buckets(batch)
+        B = len(found.n)
+        logs = np.zeros((len(found.feature) + 1, *found.item.shape), np.float32)
+        describe(
+            found.feature, found.n, np.full(B, -1, np.int32), self._mixed, by_past, self._mixture, 0, B, logs,
+            np.empty((B, 2 + len(self._mixed)), np.float32), np.empty((B, len(self._mixed)), np.float32),
+        )  # fmt: skip
+        terms: Scores = self._weights[bucket].sum(axis=1).T[:, :, None] * logs
+        return terms
+
     def tables(self) -> Tables:
         """Return all that was learned, accumulators included; views, not copies."""
         network = {f"network.{name}": table for name, table in self._network.tables().items()}

@@ -2,15 +2,16 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from online.batch import BatchBuilder
+from online.batch import Batch, BatchBuilder, Scores
 from online.blend import Blend
-from online.candidates import find_candidates
+from online.candidates import Candidates, find_candidates
 from online.catalogue import Catalogue, ItemChange
 from online.experts.base import Signal
 from online.experts.ensemble import Ensemble
@@ -18,6 +19,7 @@ from online.experts.lineup import lineup
 from online.history import History
 from online.kernels import best_first, log_row
 from online.settings import Settings
+from online.why import explain
 from state.tables import Tables, sha256_of
 from state.tick import Row, Share
 
@@ -32,7 +34,7 @@ class After(msgspec.Struct, frozen=True, gc=False):
     event_id: str
 
 
-class UserList(msgspec.Struct, frozen=True, gc=False):
+class UserList(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One refreshed list, as it goes to the recommendations topic."""
 
     user: str
@@ -42,6 +44,7 @@ class UserList(msgspec.Struct, frozen=True, gc=False):
     after: After
     items: list[str]  # best first
     scores: list[float]  # of the blend, rounded to 1e-5
+    why: dict[str, list[float]] | None = None  # part -> what it adds to each item's score; where `Settings.why`
 
 
 class TickMetrics(msgspec.Struct, frozen=True):
@@ -274,7 +277,9 @@ class Learner:
             rounded = np.round(best_score.astype(np.float64), 5).tolist()
             length = np.count_nonzero(best >= 0, axis=1).tolist()
             named = names[best].tolist()
-            for user, items, scores, k in zip(users[first : first + LIST_BATCH], named, rounded, length, strict=True):
+            why = self._why(found, batch, score, best)
+            of_user = zip(users[first : first + LIST_BATCH], named, rounded, length, why, strict=True)
+            for user, items, scores, k, reasons in of_user:
                 row = last[user]
                 lists.append(
                     UserList(
@@ -285,9 +290,19 @@ class Learner:
                         after=After(row.partition, row.offset, row.event_id),
                         items=items[:k],
                         scores=scores[:k],
+                        why=reasons,
                     )
                 )
         return lists
+
+    def _why(
+        self, found: Candidates, batch: Batch, score: Scores, best: NDArray[np.int32]
+    ) -> Sequence[dict[str, list[float]] | None]:
+        """Return the parts' shares in the scores of each user's list, None where they are not asked for."""
+        if not self._settings.why:
+            return [None] * len(best)
+        columns = {part.name: len(part.columns) for part in self._lineup.parts}
+        return explain(columns, self._blend.terms(found, batch), score, found, best)
 
 
 def _places(actions: Iterable[str]) -> dict[str, list[int]]:
@@ -313,7 +328,8 @@ def _rounded(values: NDArray[np.float32], digits: int) -> list[float]:
 
 def identity(settings: Settings, catalogue: Catalogue) -> str:
     """Return the hex SHA-256 of what must not change under a restored state: settings, line-up, initial catalogue."""
-    digest = hashlib.sha256(msgspec.json.encode(settings, order="sorted"))
+    told = replace(settings, why=False)  # it explains lists and shapes nothing that is learned
+    digest = hashlib.sha256(msgspec.json.encode(told, order="sorted"))
     columns = lineup(settings.learning, settings.candidates, catalogue.base[:0]).columns
     digest.update(msgspec.json.encode(columns))
     digest.update("\n".join([catalogue.model_id, *catalogue.items]).encode())

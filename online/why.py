@@ -1,0 +1,42 @@
+"""Why an item stands where it does: what each part of the blend adds to its score."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online.batch import Scores
+from online.candidates import Candidates
+
+MIXTURE, NETWORK = "mixture", "network"
+"""Parts of the blend beside the line-up's: what the experts agree on, and what the network adds to all of them."""
+
+
+def explain(
+    columns: Mapping[str, int], terms: Scores, score: Scores, found: Candidates, best: NDArray[np.int32]
+) -> list[dict[str, list[float]]]:
+    """Return for each list part -> its share in the score of each item, in the order of the list.
+
+    Only differences between candidates move an item, so each share is told relative to the mean of all candidates that
+    the user had: the shares of an item add up to its score less the candidates' mean score (to rounding, 1e-3 a part).
+
+    Args:
+        columns: part -> how many features it has, in the order of the features.
+        terms: of `Blend.terms`, shape (F + 1, B, C).
+        score: of the blend, shape (B, C).
+        found: the candidates.
+        best: rows of the catalogue in each list, -1 beyond its end, shape (B, K).
+    """
+    first = np.cumsum([0, *columns.values()])[:-1]
+    linear = np.concatenate([np.add.reduceat(terms[:-1], first, axis=0), terms[-1:]])
+    parts = np.concatenate([linear, (score - linear.sum(axis=0))[None]])
+    names = [*columns, MIXTURE, NETWORK]
+    explained = []
+    for user, n in enumerate(found.n.tolist()):
+        listed = best[user][best[user] >= 0]
+        place = (found.item[user, :n] == listed[:, None]).argmax(axis=1)
+        mine = parts[:, user, :n].astype(np.float64)
+        shares = mine[:, place] - mine.mean(axis=1, keepdims=True) if n else np.zeros((len(names), 0))
+        rounded = np.round(shares, 3) + 0.0  # 0.0, never -0.0
+        explained.append(dict(zip(names, rounded.tolist(), strict=True)))
+    return explained
