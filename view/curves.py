@@ -150,7 +150,7 @@ def _sums(ranks: Sequence[int]) -> Sums:
     """Return the sums over ranks, of which 0 was not scored."""
     ranked = [rank for rank in ranks if rank]
     hits = [rank for rank in ranked if rank <= K]
-    return Sums(len(ranked), len(hits), sum(_GAIN[rank] for rank in hits))
+    return Sums(len(ranked), len(hits), sum((_GAIN[rank] for rank in hits), 0.0))
 
 
 def best_first(models: Mapping[str, Mapping[str, Any]]) -> list[str]:
