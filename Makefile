@@ -8,7 +8,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 READY := .venv/.ready
 DEMO := out/demo
-FAST := not flink and not kafka and not model and not slow
+FAST := not flink and not kafka and not model and not browser and not slow
 
 # One thread for each numeric library: with more they fight over the cores and everything is slower.
 export OMP_NUM_THREADS := 1

@@ -157,7 +157,9 @@ def _recorded(item: str, found: _Record) -> Item | Retired | Unreadable:
     text.encode()
     at = text_of(found.available_at) or ""
     at_ms = time_reader("auto")(at) if at.strip() else 0
-    return Item(item, text, at_ms, _first(texts)) if at_ms >= 0 else Unreadable("bad_time", f"available_at is {at[:40]!r}")
+    return (
+        Item(item, text, at_ms, _first(texts)) if at_ms >= 0 else Unreadable("bad_time", f"available_at is {at[:40]!r}")
+    )
 
 
 def _columns(path: Path, table: Table, columns: Columns) -> dict[str, str]:

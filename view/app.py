@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.convertors import StringConvertor, register_url_convertor
 
 from state.errors import HeadwaterError
 from view.answers import Click, Health, Login, Problem, Readiness, Recommendations, Sent, Similar, Users
@@ -22,6 +23,15 @@ from view.guard import COOKIE, Guard
 from view.live import stream
 from view.portrait import portrait, recommendations
 from view.view import View
+
+
+class AnyId(StringConvertor):
+    """An id in a path: any text, slashes and line ends too."""
+
+    regex = r"(?s:.*)"
+
+
+register_url_convertor("id", AnyId())
 
 PAGE = Path(__file__).with_name("page")
 _RUN_S = 0.5  # for which a state of the run is good for all who watch
@@ -69,7 +79,9 @@ def build(view: View, serving: Serving, clicks: Clicks | None) -> Guard:
 
 def _answers(shape: type, *, or_not: dict[int, str] | None = None) -> Responses:
     """Describe the answers of a route; all of them may also be 401 and 429."""
-    problems = {401: "no token, or a wrong one", 422: "a value out of its range", 429: "too many requests"} | (or_not or {})
+    problems = {401: "no token, or a wrong one", 422: "a value out of its range", 429: "too many requests"} | (
+        or_not or {}
+    )
     return {200: {"model": shape}, **{code: {"model": Problem, "description": text} for code, text in problems.items()}}
 
 
@@ -91,7 +103,7 @@ def _answer_errors(app: FastAPI) -> None:
 
 
 def _serve_lists(app: FastAPI, view: View, *, live: bool) -> None:
-    @app.get("/users/{user:path}/recommendations", responses=_answers(Recommendations), tags=["lists"])
+    @app.get("/users/{user:id}/recommendations", responses=_answers(Recommendations), tags=["lists"])
     async def get_recommendations(user: str, k: Many = 20) -> Response:
         """Return a user's newest list; a user without one gets what is popular now."""
         return _json(recommendations(view, user, k, _now_ms(), live=live))
@@ -102,7 +114,7 @@ def _serve_lists(app: FastAPI, view: View, *, live: bool) -> None:
         return _json({"users": view.people.find(prefix, k) if prefix else list(view.people.recent[:k])})
 
     @app.get(
-        "/items/{item:path}/similar",
+        "/items/{item:id}/similar",
         responses=_answers(Similar, or_not={404: "no vector is known for the item"}),
         tags=["items"],
     )

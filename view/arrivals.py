@@ -32,7 +32,7 @@ class Lag(NamedTuple):
 class Feed(Protocol):
     """A source of batches."""
 
-    kind: Literal["live", "replay"]
+    live: bool  # whether its times are those of the clock
     caught_up: bool  # whether the end of every stream has been reached since the start
 
     def open(self, positions: dict[str, int]) -> bool:

@@ -1,8 +1,8 @@
-"""Quality over a whole run, in bounded memory: points of equally many events, joined in pairs when they get too many."""
+"""Quality over a whole run, in bounded memory: points of about equally many events, joined in pairs when too many."""
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -110,7 +110,9 @@ class Curves:
         starts = _starts(at, ends, window)
         curves: dict[str, dict[str, list[float | None]]] = {}
         for model in sorted(whole):
-            means = [_mean(before[end].get(model), before[start].get(model)) for start, end in zip(starts, ends, strict=True)]
+            means = [
+                _mean(before[end].get(model), before[start].get(model)) for start, end in zip(starts, ends, strict=True)
+            ]
             curves[model] = {"hr@10": [hr for hr, _ in means], "ndcg@10": [ndcg for _, ndcg in means]}
         return {
             "events": total,
@@ -121,7 +123,7 @@ class Curves:
             "models": {
                 model: {
                     "whole": dict(zip(("hr@10", "ndcg@10"), _mean(sums, None), strict=True)),
-                    **{name: values for name, values in curves[model].items()},
+                    **curves[model],
                 }
                 for model, sums in sorted(whole.items())
             },
@@ -151,8 +153,3 @@ def _sums(ranks: Sequence[int]) -> Sums:
     ranked = [rank for rank in ranks if rank]
     hits = [rank for rank in ranked if rank <= K]
     return Sums(len(ranked), len(hits), sum((_GAIN[rank] for rank in hits), 0.0))
-
-
-def best_first(models: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return the models of `Curves.shown`, best HR@10 of the whole run first."""
-    return sorted(models, key=lambda model: (-(models[model]["whole"]["hr@10"] or 0.0), model))

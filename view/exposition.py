@@ -20,7 +20,7 @@ class Exposition:
         self._view = view
         self._now_ms = now_ms
         self._registry = CollectorRegistry()
-        self._registry.register(self)  # type: ignore[arg-type]  # it has collect(), which is all that is asked of one
+        self._registry.register(self)
         self._requests = Histogram(
             "headwater_http_request_seconds", "Time to answer a request", ("route", "status"), buckets=REQUESTS_S,
             registry=self._registry,
@@ -57,15 +57,15 @@ class Exposition:
                     family.add_metric([model], figures[measure][-1])
             yield family
         now = shown["pulse"]["now"]
-        for name, text, value in (
+        for name, text, gauge in (
             ("headwater_head_event_time_seconds", "Event time of the newest learning step", totals.head / 1000),
             ("headwater_catalogue_items", "Items that the job knows", totals.catalogue),
             ("headwater_catalogue_coverage_ratio", "Share of them that stands in newest lists", shown["coverage"]),
             ("headwater_view_lag_records", "Records of the outputs that the view has not read", now["view_lag"]),
             ("headwater_job_lag_records", "Events that the job has not committed", now["job_lag"]),
         ):
-            if value is not None:
-                yield GaugeMetricFamily(name, text, value=value)
+            if gauge is not None:
+                yield GaugeMetricFamily(name, text, value=gauge)
         counts = view.pulse.fresh
         bounds = [*zip(map(str, AGES_S), cumulative(counts, AGES_S), strict=True), ("+Inf", int(counts.sum()))]
         yield HistogramMetricFamily(

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
@@ -32,7 +31,7 @@ _AT = msgspec.json.Decoder(_At)
 class FolderFeed:
     """Reads whole lines of the outputs, in the order of event time between files."""
 
-    kind: Literal["replay"] = "replay"
+    live = False
 
     def __init__(self, folder: Path) -> None:
         """Name the folder.

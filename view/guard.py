@@ -154,7 +154,9 @@ class Guard:
             morsel = SimpleCookie(headers.get(b"cookie", "")).get(COOKIE)
         except CookieError:
             return False
-        return morsel is not None and hmac.compare_digest(_digest(morsel.value.encode()), _digest(self.session().encode()))
+        return morsel is not None and hmac.compare_digest(
+            _digest(morsel.value.encode()), _digest(self.session().encode())
+        )
 
 
 def _digest(text: bytes) -> bytes:

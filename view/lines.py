@@ -57,12 +57,14 @@ _REASON = msgspec.json.Decoder(DeadLetterReason)
 
 def read_list(value: bytes) -> ListLine:
     """Read a line of the recommendations."""
-    return _read(_LIST, value, "list")
+    found: ListLine = _read(_LIST, value, "list")
+    return found
 
 
 def read_metrics(value: bytes) -> MetricsLine:
     """Read a line of the metrics."""
-    return _read(_METRICS, value, "metrics line")
+    found: MetricsLine = _read(_METRICS, value, "metrics line")
+    return found
 
 
 def read_reason(value: bytes) -> str:

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from state.errors import CorruptBytes, UnknownSchema
 from models.vectors import ItemVectors, decode_record
+from state.errors import CorruptBytes, UnknownSchema
 from view.store import VECTOR, Entries, Store
 
 
@@ -32,7 +32,7 @@ class Neighbours:
         self._vectors = found.vectors
 
     def change(self, item: str, value: bytes | None) -> bool:
-        """Take over a record of the vectors topic; return False where it is none of this model and could not be used."""
+        """Take over a record of the vectors topic; return False where it is not usable."""
         if not self._take(item, value):
             return False
         self._changed[item] = value

@@ -67,7 +67,7 @@ class People:
 
     def find(self, prefix: str, most: int) -> list[str]:
         """Return users whose ids begin with `prefix`, in the order of their bytes."""
-        return [key.decode() for key, _ in self._store.scan(USER + prefix.encode(), most)]
+        return [prefix + rest.decode() for rest, _ in self._store.scan(USER + prefix.encode(), most)]
 
     def refresh(self, line: ListLine, came_ms: int) -> tuple[list[str], list[str]]:
         """Take over a list; return the items of the user's newest list before and after."""

@@ -82,7 +82,9 @@ class Pulse:
             "fresh_ms": {f"p{p}": [percentile(beat.fresh, p) for beat in done] for p in PERCENTILES},
             "job_lag": [beat.lag.job if beat.lag else None for beat in done],
             "now": {
-                "events_per_s": round(sum(beat.events for beat in newest) / (STEP_S * len(newest)), 1) if newest else 0.0,
+                "events_per_s": round(sum(beat.events for beat in newest) / (STEP_S * len(newest)), 1)
+                if newest
+                else 0.0,
                 "lists_per_s": round(sum(beat.lists for beat in newest) / (STEP_S * len(newest)), 1) if newest else 0.0,
                 "fresh_ms": {f"p{p}": percentile(fresh, p) for p in PERCENTILES},
                 "job_lag": lags[-1].job if lags else None,
@@ -94,7 +96,9 @@ class Pulse:
         start_s = now_ms // 1000 // STEP_S * STEP_S
         if not self._beats or self._beats[-1].start_s < start_s:
             first = self._beats[-1].start_s + STEP_S if self._beats else start_s
-            for missed in range(max(first, start_s - STEPS * STEP_S), start_s, STEP_S):  # a step without records is one too
+            for missed in range(
+                max(first, start_s - STEPS * STEP_S), start_s, STEP_S
+            ):  # a step without records is one too
                 self._beats.append(Beat(missed))
             self._beats.append(Beat(start_s))
         return self._beats[-1]

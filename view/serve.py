@@ -1,6 +1,7 @@
 """`headwater serve`: the newest lists by REST, meters for Prometheus, and a page that watches a job or a replay."""
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -47,7 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--clicks", action="store_true", help="let the page send events to events.topic, to try the loop"
     )
-    parser.add_argument("--rate-limit", type=float, default=2000.0, metavar="N", help="requests/s of one address (%(default)g)")
+    parser.add_argument(
+        "--rate-limit", type=float, default=2000.0, metavar="N", help="requests/s of one address (%(default)g)"
+    )
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
     parser.epilog = "The API describes itself at /openapi.json; the page is at /."
 
@@ -63,14 +66,12 @@ def main(args: argparse.Namespace) -> int:
         )
     if args.clicks and (config is None or not config.events.topic):
         raise HeadwaterError("--clicks sends events to events.topic, which is not named; add it, or leave --clicks out")
-    listener = _listen(args.host, args.port)
-    feed = _feed(config, folder)
-    store = Store(args.store or _store(config, folder), _identity(config, folder))
-    try:
+    with contextlib.ExitStack() as opened:
+        listener = opened.enter_context(_listen(args.host, args.port))
+        feed = opened.enter_context(contextlib.closing(_feed(config, folder)))
+        store = Store(args.store or _store(config, folder), _identity(config, folder))
+        opened.enter_context(contextlib.closing(store))
         return _serve(args, config, folder, feed, store, listener, token)
-    finally:
-        feed.close()
-        store.close()
 
 
 def _serve(
@@ -86,6 +87,7 @@ def _serve(
 
     from view.app import Serving, build
     from view.clicks import Clicks
+    from view.server import Server
 
     if store.forgotten:
         _tell(f"{store.folder} was kept of another source or by another version; reading all anew")
@@ -96,7 +98,7 @@ def _serve(
     reader = Reader(view, feed, stopping)
     clicks = Clicks(config) if args.clicks and config is not None else None
     serving = Serving(
-        live=feed.kind == "live",
+        live=feed.live,
         is_ready=lambda: feed.caught_up,
         behind=lambda: reader.behind,
         stopping=stopping,
@@ -104,11 +106,16 @@ def _serve(
         any_host=bool(token),
         requests_per_s=args.rate_limit,
     )
-    server = uvicorn.Server(
+    server = Server(
         uvicorn.Config(
-            build(view, serving, clicks), log_level="warning", access_log=False, server_header=False, lifespan="off",
-            timeout_graceful_shutdown=2, h11_max_incomplete_event_size=32 << 10,
-        )  # fmt: skip
+            build(view, serving, clicks),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            timeout_graceful_shutdown=2,
+            h11_max_incomplete_event_size=32 << 10,
+        )
     )
     reader.on_failure = lambda: setattr(server, "should_exit", True)
 
@@ -116,7 +123,6 @@ def _serve(
         stopping.set()
         server.should_exit = True
 
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # ours also end the streams
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, told)
     reader.start()
@@ -152,7 +158,7 @@ class Reader(threading.Thread):
         """Read on; what fails is told by the main thread, which ends then."""
         try:
             self._read()
-        except BaseException as error:  # noqa: BLE001  # it is raised again, in the main thread
+        except BaseException as error:  # it is raised again, in the main thread
             self.failure = error
             self._stopping.set()
             self.on_failure()
@@ -183,7 +189,8 @@ def _source(args: argparse.Namespace) -> tuple[Config | None, Path | None]:
     """Return the configuration and the folder; of a replay's folder the configuration only tells the items."""
     if args.config is None and args.replay is None:
         raise HeadwaterError(
-            "nothing was named to serve; expected --config job.toml for a live job, or --replay DIR for a replay's folder"
+            "nothing was named to serve; expected --config job.toml for a live job, "
+            "or --replay DIR for a replay's folder"
         )
     config = None if args.config is None else load_config(args.config)
     if args.replay is None and config is not None and not config.events.topic:
@@ -199,7 +206,9 @@ def _token(file: Path | None) -> str:
     try:
         token = (os.environ.get(TOKEN, "") if file is None else file.read_text(encoding="utf-8")).strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise HeadwaterError(f"cannot read the token in {file}: {error}; expected a line of text; check the file") from None
+        raise HeadwaterError(
+            f"cannot read the token in {file}: {error}; expected a line of text; check the file"
+        ) from None
     if (token or file is not None) and len(token) < TOKEN_MIN:
         raise HeadwaterError(
             f"the token has {len(token)} characters; expected {TOKEN_MIN} or more, as of: openssl rand -hex 16"
@@ -208,18 +217,21 @@ def _token(file: Path | None) -> str:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(512)
-    except (OSError, OverflowError) as error:
-        raise HeadwaterError(
-            f"cannot listen at {host} port {port}: {getattr(error, 'strerror', None) or error}; expected a free port "
-            "of this machine; stop what listens there, or give another one with --port"
-        ) from None
-    return listener
+    with contextlib.ExitStack() as opened:
+        try:
+            family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            listener = opened.enter_context(socket.socket(family, kind))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(512)
+            opened.pop_all()
+            return listener
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+    raise HeadwaterError(
+        f"cannot listen at {host} port {port}: {reason}; expected a free port of this machine; "
+        "stop what listens there, or give another one with --port"
+    )
 
 
 def _feed(config: Config | None, folder: Path | None) -> Feed:
@@ -245,7 +257,13 @@ def _identity(config: Config | None, folder: Path | None) -> str:
     if folder is not None:
         return f"folder {folder.resolve()}"
     assert config is not None  # noqa: S101  # of _source
-    topics = (config.lists.topic, config.metrics.topic, config.dead_letters.topic, config.items.topic, config.vectors.topic)
+    topics = (
+        config.lists.topic,
+        config.metrics.topic,
+        config.dead_letters.topic,
+        config.items.topic,
+        config.vectors.topic,
+    )
     return f"kafka {config.kafka.bootstrap} {' '.join(topics)}"
 
 

@@ -90,7 +90,9 @@ def _open(folder: Path) -> Any:
     options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
     try:
         if folder.exists() and any(folder.iterdir()) and not (folder / "CURRENT").exists():
-            raise HeadwaterError(f"{folder} holds other files; expected a folder for the view alone; name another --store")
+            raise HeadwaterError(
+                f"{folder} holds other files; expected a folder for the view alone; name another --store"
+            )
         folder.mkdir(parents=True, exist_ok=True)
         return Rdict(str(folder), options)
     except OSError as error:

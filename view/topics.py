@@ -1,7 +1,7 @@
 """The feed of a live job: its output topics, read as committed, from the positions that the store holds."""
 
 import time
-from typing import Any, Literal
+from typing import Any
 
 from jobs.config import Config
 from jobs.kafka_client import open_consumer
@@ -16,7 +16,7 @@ _JOB_LAG_S = 2.0  # between two questions for the job's lag
 class TopicFeed:
     """Reads all partitions of the lists, metrics and dead letters, and of the items and vectors where there are any."""
 
-    kind: Literal["live"] = "live"
+    live = True
 
     def __init__(self, config: Config) -> None:
         """Ask the broker for the topics.

@@ -1,4 +1,4 @@
-"""The view: folds what arrives into users, items, curves and meters, and stores it together with how far it has read."""
+"""The view: folds what arrives into users, items, curves and meters; stores it together with how far it has read."""
 
 import threading
 from collections.abc import Iterable

@@ -36,7 +36,9 @@ def main() -> int:
             users += json.load(answer)["users"]
     took, failed = asyncio.run(_load(args.url, users, args.rate, args.seconds, args.connections))
     took.sort()
-    shown = ", ".join(f"p{p:g} {1000 * took[min(len(took) - 1, int(len(took) * p / 100))]:.2f} ms" for p in (50, 95, 99, 99.9))
+    shown = ", ".join(
+        f"p{p:g} {1000 * took[min(len(took) - 1, int(len(took) * p / 100))]:.2f} ms" for p in (50, 95, 99, 99.9)
+    )
     print(
         f"{len(took):,} reads of {len(set(users)):,} users at {args.rate:g}/s: {shown}, max {1000 * took[-1]:.1f} ms; "
         f"{failed} failed; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"

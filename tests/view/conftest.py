@@ -22,7 +22,16 @@ def replayed(tmp_path_factory: pytest.TempPathFactory) -> Replayed:
     folder = tmp_path_factory.mktemp("replayed")
     log = real_log("movietweetings", 3000, folder)
     titles = str(EXAMPLES / "movietweetings" / "items.csv")
-    arguments = ["--events", str(log.events), "--items", titles, "--vectors", str(log.vectors), "--candidates", "unseen"]
+    arguments = [
+        "--events",
+        str(log.events),
+        "--items",
+        titles,
+        "--vectors",
+        str(log.vectors),
+        "--candidates",
+        "unseen",
+    ]
     report = replay(arguments, folder / "out", "--engine", "python", "--no-peers", "--why")
     return Replayed(folder / "out", report)
 

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 from view.arrivals import Arrived, Batch
 from view.store import Store
@@ -17,16 +16,16 @@ def open_view(folder: Path, started_ms: int = 0) -> tuple[View, Store]:
     return View(store, JOB, started_ms), store
 
 
-def list_line(user: str, at: int, items: str, **more: Any) -> bytes:
+def list_line(user: str, at: int, items: str) -> bytes:
     """Return a list's line; `items` are separated by spaces."""
     names = items.split()
     after = {"partition": 0, "offset": at, "event_id": f"e{at}"}
     scores = [float(-place) for place in range(len(names))]
     line = {"user": user, "at": at, "head": at, "model_id": "m", "after": after, "items": names, "scores": scores}
-    return json.dumps({**line, **more}).encode()
+    return json.dumps(line).encode()
 
 
-def metrics_line(tick: int, events: str, ranks: str = "", **more: Any) -> bytes:
+def metrics_line(tick: int, events: str, ranks: str = "") -> bytes:
     """Return a tick's line; an event is USER:ITEM, and has the next rank."""
     pairs = [event.split(":") for event in events.split()]
     ours = [int(rank) for rank in ranks.split()] or [1] * len(pairs)
@@ -41,7 +40,7 @@ def metrics_line(tick: int, events: str, ranks: str = "", **more: Any) -> bytes:
         "actions": {"click": list(range(len(pairs)))},
         "ranks": {"headwater": ours, "popularity_500": [30] * len(pairs)},
     }
-    return json.dumps({**line, **more}).encode()
+    return json.dumps(line).encode()
 
 
 def listed(value: bytes | None, key: str = "", at_ms: int = 0) -> Arrived:

@@ -35,7 +35,10 @@ def test_the_figures_are_the_reports(replayed: Replayed, tmp_path: Path) -> None
     assert shown["quality"]["models"].keys() == metrics.keys()
     for model, figures in shown["quality"]["models"].items():
         for measure in ("hr@10", "ndcg@10"):
-            assert figures["whole"][measure] == pytest.approx(metrics[model]["all"][measure], abs=2e-5), (model, measure)
+            assert figures["whole"][measure] == pytest.approx(metrics[model]["all"][measure], abs=2e-5), (
+                model,
+                measure,
+            )
     assert (shown["accepted"], shown["lists"]) == (replayed.report["accepted"], replayed.report["lists"])
     assert shown["finished"]
     assert feed.caught_up

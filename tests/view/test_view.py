@@ -30,10 +30,17 @@ def arrivals() -> st.SearchStrategy[list[Arrived]]:
         lambda user, at, some: listed(list_line(user, at, " ".join(dict.fromkeys(some)))),
         users, st.integers(1, 50), st.lists(items, min_size=1, max_size=5),
     )  # fmt: skip
-    events = st.builds(lambda user, item, at: measured(metrics_line(at, f"{user}:{item}")), users, items, st.integers(1, 50))
+    events = st.builds(
+        lambda user, item, at: measured(metrics_line(at, f"{user}:{item}")), users, items, st.integers(1, 50)
+    )
     gone = st.builds(lambda user: listed(None, user, at_ms=1), users)
-    dead = st.builds(lambda reason: Arrived("dead_letters", b"", json.dumps({"reason": reason}).encode(), 0), st.sampled_from(["late", "bad_json"]))
-    named = st.builds(lambda item: Arrived("items", item.encode(), json.dumps({"title": f"T {item}"}).encode(), 0), items)
+    dead = st.builds(
+        lambda reason: Arrived("dead_letters", b"", json.dumps({"reason": reason}).encode(), 0),
+        st.sampled_from(["late", "bad_json"]),
+    )
+    named = st.builds(
+        lambda item: Arrived("items", item.encode(), json.dumps({"title": f"T {item}"}).encode(), 0), items
+    )
     retired = st.builds(lambda item: Arrived("items", item.encode(), None, 0), items)
     return st.lists(st.one_of(lists, events, gone, dead, named, retired), max_size=30)
 
@@ -48,7 +55,9 @@ def state(view: View, store: Store) -> tuple[object, ...]:
 
 @given(records=arrivals(), cuts=st.sets(st.integers(0, 30), max_size=4))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_restart_is_invisible(tmp_path_factory: pytest.TempPathFactory, records: list[Arrived], cuts: set[int]) -> None:
+def test_a_restart_is_invisible(
+    tmp_path_factory: pytest.TempPathFactory, records: list[Arrived], cuts: set[int]
+) -> None:
     """Closed and opened again after any batch, the view goes on from the positions that it kept, and is the same."""
     whole, whole_store = open_view(tmp_path_factory.mktemp("whole") / "store")
     folder = tmp_path_factory.mktemp("cut") / "store"
@@ -84,7 +93,11 @@ def test_the_list_before(view: View) -> None:
     view.fold(batch(listed(list_line("u", 2, "b d a"))), 0)
     told = portrait(view, "u", 0, live=True)
     assert [(each["item"], each["was"]) for each in told["items"]] == [("b", 2), ("d", None), ("a", 1)]
-    assert [(each["item"], each["gone"]) for each in told["before"]["items"]] == [("a", False), ("b", False), ("c", True)]
+    assert [(each["item"], each["gone"]) for each in told["before"]["items"]] == [
+        ("a", False),
+        ("b", False),
+        ("c", True),
+    ]
 
 
 def test_an_older_list_is_not_the_newest(view: View) -> None:
@@ -122,7 +135,12 @@ def test_an_erased_user_is_gone(view: View, tmp_path: Path) -> None:
 def test_fallback_is_what_is_popular_now(view: View) -> None:
     """Newer events weigh more, retired items are left out, and so is what is not available yet."""
     old, new = " ".join(["u:old"] * 60), " ".join(["u:new"] * 50)
-    view.fold(batch(measured(metrics_line(1, old)), measured(metrics_line(2, new)), measured(metrics_line(3, "u:gone " * 90))), 0)
+    view.fold(
+        batch(
+            measured(metrics_line(1, old)), measured(metrics_line(2, new)), measured(metrics_line(3, "u:gone " * 90))
+        ),
+        0,
+    )
     view.fold(batch(Arrived("items", b"gone", None, 0), Arrived("items", b"soon", b'{"available_at": 99000}', 0)), 0)
     assert view.fallback() == ["new", "old"]
 
