@@ -16,7 +16,10 @@ COMMANDS = {
     "run": ("jobs.run", "run the loop live, Kafka to Kafka, until stopped"),
     "compare": ("jobs.compare", "tell whether one replay is better than another, or the difference is chance"),
     "serve": ("view.serve", "serve the newest lists by REST, with meters and a page that watches the run"),
-    "simulate": ("jobs.simulate", "write a made-up log whose best possible quality is known"),
+    "simulate": (
+        "jobs.simulate",
+        "write a made-up log whose best possible quality is known, or send events to a live job",
+    ),
     "encode": ("jobs.encode", "turn item texts into vectors, once or as a side process on topics"),
     "kafka": ("jobs.broker", "start, stop or show a one-node Kafka broker for development"),
     "topics": ("jobs.topics", "create the topics of a job"),

@@ -179,7 +179,8 @@ def test_clicks_reach_the_topic(config: Config, tmp_path: Path) -> None:
         before_ms = time.time_ns() // 1_000_000
         answer = post(port, "/events", {"user": "ü/1", "item": "<i>"})
         assert answer.status == 200
-        for wrong in ({"user": "u"}, {"user": "", "item": "i"}, {"user": "u", "item": "i", "more": 1}, []):
+        mistakes: list[object] = [{"user": "u"}, {"user": "", "item": "i"}, {"user": "u", "item": "i", "more": 1}, []]
+        for wrong in mistakes:
             assert post(port, "/events", wrong).status == 422
         assert ask(port, "/events").status == 405
         sent: dict[str, Any] = answer.json

@@ -60,7 +60,7 @@ function tiles(run, baseline) {
       : ["NDCG@10", share(newest(models[OWN]?.["ndcg@10"])), `last ${count(window)} events`],
     ["Events", live ? el("span", {}, count(now.events_per_s), el("small", {}, " /s")) : count(run.accepted), live ? `${count(run.accepted)} in all` : `${count(run.duplicates)} duplicates`],
     ["Lists", live ? el("span", {}, count(now.lists_per_s), el("small", {}, " /s")) : count(run.lists), live ? `${count(run.lists)} in all` : `up to ${run.tick ? day(run.tick) : "–"}`],
-    ["Coverage", percent(run.coverage), `${count(run.listed)} of ${count(run.catalogue)} items in lists`],
+    ["Coverage", percent(run.coverage), `${count(run.listed)} of ${count(run.catalogue)} items`],
     live ? ["Lag", count(now.job_lag), `${count(dead)} dead letters`] : ["Dead letters", count(dead), "none is lost"],
   ];
   const nodes = figures.map(([name, value, note, kind = ""]) => el("dl", { class: `tile ${kind}` }, el("dt", {}, name), el("dd", {}, value), el("p", { title: note }, note)));
