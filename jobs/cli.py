@@ -23,6 +23,7 @@ COMMANDS = {
     "encode": ("jobs.encode", "turn item texts into vectors, once or as a side process on topics"),
     "kafka": ("jobs.broker", "start, stop or show a one-node Kafka broker for development"),
     "topics": ("jobs.topics", "create the topics of a job"),
+    "demo": ("jobs.demo", "run broker, encoder, job, visitors and page on this machine, until Ctrl-C"),
     "doctor": ("jobs.doctor", "say what is wrong with this machine, configuration, broker or jars"),
 }
 """Name -> (module with `add_arguments(parser)` and `main(args) -> int`, help)."""

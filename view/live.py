@@ -27,11 +27,11 @@ async def stream(
     while not is_over():
         now = clock()
         told = []
-        if user is not None:
-            told.append(("user", msgspec.json.encode(user())))
         if now >= next_run:
             next_run = now + RUN_S
             told.append(("run", run()))
+        if user is not None:
+            told.append(("user", msgspec.json.encode(user())))
         for name, data in told:
             if last.get(name) != data:
                 last[name] = data

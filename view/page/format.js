@@ -13,7 +13,7 @@ export function span(ms) {
   if (ms === null || ms === undefined) return "–";
   if (ms < 1000) return `${Math.round(ms)} ms`;
   if (ms < 60000) return `${(ms / 1000).toFixed(ms < 10000 ? 1 : 0)} s`;
-  if (ms < 3600000) return `${Math.round(ms / 60000)} min`;
+  if (ms < 3600000) return `${+(ms / 60000).toFixed(ms < 600000 ? 1 : 0)} min`;
   if (ms < 172800000) return `${Math.round(ms / 3600000)} h`;
   return `${Math.round(ms / 86400000)} days`;
 }
