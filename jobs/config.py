@@ -92,7 +92,7 @@ class Lists:
 
     candidates: Annotated[Candidates, choice(*get_args(Candidates))] = "unseen"  # which items may enter a user's list
     top_k: Annotated[int, whole(1, 1000)] = 20  # items per list
-    why: bool = False  # each list tells what every part of the blend adds to its items' scores; 1 KB more a list
+    why: bool = False  # each list tells what every part of the blend adds to its items' scores; 1.5 KB more a list
     tick_ms: Annotated[int, duration("10ms", "365d")] = -1  # ms of event time between refreshes; -1: see DEFAULT_MS
     topic: Topic = ""
     path: OptionalPath = None

@@ -31,12 +31,13 @@ def explain(
     linear = np.concatenate([np.add.reduceat(terms[:-1], first, axis=0), terms[-1:]])
     parts = np.concatenate([linear, (score - linear.sum(axis=0))[None]])
     names = [*columns, MIXTURE, NETWORK]
-    explained = []
-    for user, n in enumerate(found.n.tolist()):
-        listed = best[user][best[user] >= 0]
-        place = (found.item[user, :n] == listed[:, None]).argmax(axis=1)
-        mine = parts[:, user, :n].astype(np.float64)
-        shares = mine[:, place] - mine.mean(axis=1, keepdims=True) if n else np.zeros((len(names), 0))
-        rounded = np.round(shares, 3) + 0.0  # 0.0, never -0.0
-        explained.append(dict(zip(names, rounded.tolist(), strict=True)))
-    return explained
+    real = np.arange(found.item.shape[1]) < found.n[:, None]  # shape (B, C)
+    place = (np.where(real, found.item, -2)[:, None, :] == best[:, :, None]).argmax(axis=2)
+    mean = np.where(real, parts, 0).sum(axis=2) / np.maximum(found.n, 1)
+    shares = np.take_along_axis(parts, place[None], axis=2) - mean[:, :, None]  # shape (parts, B, K)
+    rounded = (np.round(shares.astype(np.float64), 3) + 0.0).transpose(1, 0, 2)  # 0.0, never -0.0
+    length = np.count_nonzero(best >= 0, axis=1).tolist()
+    return [
+        {name: of_part[:k] for name, of_part in zip(names, of_user, strict=True)}
+        for of_user, k in zip(rounded.tolist(), length, strict=True)
+    ]

@@ -11,7 +11,8 @@ from view.arrivals import Lag
 
 STEP_S = 5
 STEPS = 120  # ten minutes
-HEADLINE_STEPS = 12  # of the figures of now: the last minute
+FRESH_STEPS = 12  # of the percentiles of now: the last minute
+RATE_STEPS = 3  # of the rates of now
 _RATIO = 1.05  # of two neighbouring bounds: a percentile is right to 5 %
 _BOUNDS_MS = _RATIO ** np.arange(0, 360)  # 1 ms to 11 h
 PERCENTILES = (50, 95, 99)
@@ -71,8 +72,7 @@ class Pulse:
         now_s = now_ms // 1000
         beats = [beat for beat in self._beats if beat.start_s > now_s - STEP_S * STEPS]
         done = [beat for beat in beats if beat.start_s + STEP_S <= now_s]  # the one at hand is not full yet
-        newest = done[-HEADLINE_STEPS:]
-        fresh = sum((beat.fresh for beat in newest), np.zeros(len(_BOUNDS_MS) + 1, np.int64))
+        fresh = sum((beat.fresh for beat in done[-FRESH_STEPS:]), np.zeros(len(_BOUNDS_MS) + 1, np.int64))
         lags = [beat.lag for beat in beats if beat.lag]
         return {
             "step_s": STEP_S,
@@ -82,10 +82,8 @@ class Pulse:
             "fresh_ms": {f"p{p}": [percentile(beat.fresh, p) for beat in done] for p in PERCENTILES},
             "job_lag": [beat.lag.job if beat.lag else None for beat in done],
             "now": {
-                "events_per_s": round(sum(beat.events for beat in newest) / (STEP_S * len(newest)), 1)
-                if newest
-                else 0.0,
-                "lists_per_s": round(sum(beat.lists for beat in newest) / (STEP_S * len(newest)), 1) if newest else 0.0,
+                "events_per_s": _rate([beat.events for beat in done]),
+                "lists_per_s": _rate([beat.lists for beat in done]),
                 "fresh_ms": {f"p{p}": percentile(fresh, p) for p in PERCENTILES},
                 "job_lag": lags[-1].job if lags else None,
                 "view_lag": lags[-1].view if lags else None,
@@ -102,6 +100,12 @@ class Pulse:
                 self._beats.append(Beat(missed))
             self._beats.append(Beat(start_s))
         return self._beats[-1]
+
+
+def _rate(counts: list[int]) -> float:
+    """Return how many came a second in the newest full steps."""
+    newest = counts[-RATE_STEPS:]
+    return round(sum(newest) / (STEP_S * len(newest)), 1) if newest else 0.0
 
 
 def percentile(counts: NDArray[np.int64], p: int) -> float | None:

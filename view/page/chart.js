@@ -10,8 +10,8 @@ const BOTTOM = 24;
 
 /** One chart in a <figure>; `draw` shows new data, and keeps the cursor where it is. */
 export class Chart {
-  constructor(figure, { title, formatX, formatY, least = 1 }) {
-    Object.assign(this, { figure, title, formatX, formatY, least, at: [], lines: [], cursor: null });
+  constructor(figure, { title, formatX, formatY, least = 1, whole = false }) {
+    Object.assign(this, { figure, title, formatX, formatY, least, whole, at: [], lines: [], cursor: null });
     this.note = el("span");
     this.svg = svg("svg", { role: "img", tabindex: "0" });
     this.legend = el("ul", { class: "legend", "aria-hidden": "true" });
@@ -63,7 +63,7 @@ export class Chart {
       return;
     }
     [this.low, this.high] = [this.at[0], this.at.at(-1)];
-    const ticks = niceTicks(Math.max(...values, this.least));
+    const ticks = niceTicks(Math.max(...values, this.least), this.whole);
     const x = (value) => LEFT + ((value - this.low) / (this.high - this.low || 1)) * (this.width - LEFT - RIGHT);
     const y = (value) => HEIGHT - BOTTOM - ((value - ticks[0]) / (ticks.at(-1) - ticks[0])) * (HEIGHT - TOP - BOTTOM);
     const drawn = ticks.flatMap((tick) => [
@@ -116,11 +116,11 @@ export class Chart {
   }
 }
 
-/** Round numbers from 0 to `high` or a little more, four or five of them. */
-export function niceTicks(high) {
+/** Round numbers from 0 to `high` or a little more, four or five of them; `whole`: without fractions. */
+export function niceTicks(high, whole) {
   const raw = high / 4;
   const size = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 2.5, 5, 10].map((each) => each * size).find((each) => each >= raw);
+  const step = [1, 2, 2.5, 5, 10].map((each) => each * size).find((each) => each >= raw && !(whole && each % 1));
   const ticks = [];
   for (let n = 0; n * step < high + step * 0.999; n += 1) ticks.push(Number((n * step).toPrecision(12)));
   return ticks;

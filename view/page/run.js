@@ -12,9 +12,9 @@ const charts = {
   hr: new Chart(byId("chart-hr"), quality("HR@10")),
   ndcg: new Chart(byId("chart-ndcg"), quality("NDCG@10")),
   fresh: new Chart(byId("chart-fresh"), { title: "Event to list", least: 100, formatX: clock, formatY: span }),
-  rate: new Chart(byId("chart-rate"), { title: "Events per second", least: 4, formatX: clock, formatY: (x) => (x < 10 && x % 1 ? x.toFixed(1) : count(x)) }),
+  rate: new Chart(byId("chart-rate"), { title: "Events per second", least: 4, whole: true, formatX: clock, formatY: (x) => (x < 10 && x % 1 ? x.toFixed(1) : count(x)) }),
   cover: new Chart(byId("chart-cover"), { title: "Catalogue coverage", least: 0.004, formatX: compact, formatY: (x, tick) => (tick ? `${+(100 * x).toFixed(1)} %` : percent(x)) }),
-  lag: new Chart(byId("chart-lag"), { title: "Consumer lag", least: 4, formatX: clock, formatY: count }),
+  lag: new Chart(byId("chart-lag"), { title: "Consumer lag", least: 4, whole: true, formatX: clock, formatY: count }),
 };
 
 /** Shows the state of the run as the server told it. */
@@ -54,7 +54,7 @@ function tiles(run, baseline) {
   const dead = Object.values(run.dead_letters).reduce((sum, each) => sum + each, 0);
   const live = run.kind === "live";
   const figures = [
-    ["HR@10", share(own), base ? `${(own / base).toFixed(2)} × popularity (${share(base)})` : `last ${count(window)} events`, "main"],
+    ["HR@10", share(own), base ? `${(own / base).toFixed(2)} × popularity (${share(base)})` : `last ${count(Math.min(window, run.quality.events))} events`, "main"],
     live
       ? ["Event to list", span(now.fresh_ms.p50), `p95 ${span(now.fresh_ms.p95)} · p99 ${span(now.fresh_ms.p99)}`]
       : ["NDCG@10", share(newest(models[OWN]?.["ndcg@10"])), `last ${count(window)} events`],
@@ -77,7 +77,7 @@ function curves(run, baseline) {
     .sort((a, b) => (quality.models[b].whole["hr@10"] ?? 0) - (quality.models[a].whole["hr@10"] ?? 0));
   const drawn = [OWN, baseline, ...others.slice(0, 3)].filter((name) => name in quality.models);
   const colours = ["c0", "c1", "c2", "c3", "cx"];
-  const note = `over the last ${count(quality.window)} of ${count(quality.events)} events`;
+  const note = `over the last ${count(Math.min(quality.window, quality.events))} of ${count(quality.events)} events`;
   for (const [chart, measure] of [[charts.hr, "hr@10"], [charts.ndcg, "ndcg@10"]]) {
     chart.draw(quality.at, drawn.map((name, n) => ({ label: model(name), colour: colours[n], values: quality.models[name][measure] })), note);
   }
