@@ -14,6 +14,11 @@ from state.errors import HeadwaterError
 COMMANDS = {
     "replay": ("jobs.replay", "replay a log from files: lists, quality and a report"),
     "run": ("jobs.run", "run the loop live, Kafka to Kafka, until stopped"),
+    "submit": ("jobs.submit", "start a live job on a Flink cluster"),
+    "resume": ("jobs.resume", "start a live job on a Flink cluster from a savepoint or its newest checkpoint"),
+    "savepoint": ("jobs.savepoint", "keep what a job on a Flink cluster has learned; it runs on"),
+    "stop": ("jobs.stop", "end a job on a Flink cluster after a savepoint"),
+    "status": ("jobs.status", "how a job on a Flink cluster is, and from what it would go on"),
     "compare": ("jobs.compare", "tell whether one replay is better than another, or the difference is chance"),
     "serve": ("view.serve", "serve the newest lists by REST, with meters and a page that watches the run"),
     "simulate": (
@@ -21,6 +26,7 @@ COMMANDS = {
         "write a made-up log whose best possible quality is known, or send events to a live job",
     ),
     "encode": ("jobs.encode", "turn item texts into vectors, once or as a side process on topics"),
+    "cluster": ("jobs.cluster", "start, stop or show a real Flink cluster on this machine"),
     "kafka": ("jobs.broker", "start, stop or show a one-node Kafka broker for development"),
     "topics": ("jobs.topics", "create the topics of a job"),
     "demo": ("jobs.demo", "run broker, encoder, job, visitors and page on this machine, until Ctrl-C"),

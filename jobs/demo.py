@@ -15,10 +15,10 @@ from types import FrameType
 
 from jobs.broker import Broker, free_port, require_free
 from jobs.config import Config, load_config
+from jobs.crew import Crew
 from jobs.kafka_client import Admin, open_consumer
 from jobs.sending import Sender
 from jobs.simulate_topics import item_value
-from jobs.supervisor import Supervisor
 from jobs.topics import create, plan
 from models.items import Columns, Item, load_items
 from state.errors import HeadwaterError
@@ -86,8 +86,8 @@ def main(args: argparse.Namespace) -> int:
     _clear(folder)
     broker = Broker(folder / "broker", free_port())
     try:
-        with Supervisor(folder / "logs") as supervisor:
-            _run(args, folder, broker, supervisor, stop)
+        with Crew(folder / "logs") as crew:
+            _run(args, folder, broker, crew, stop)
             _tell("stopping")
     finally:
         broker.stop()
@@ -95,7 +95,7 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _run(args: argparse.Namespace, folder: Path, broker: Broker, supervisor: Supervisor, stop: threading.Event) -> None:
+def _run(args: argparse.Namespace, folder: Path, broker: Broker, crew: Crew, stop: threading.Event) -> None:
     """Start one part after the other, and wait until told to stop."""
     started = time.monotonic()
 
@@ -103,7 +103,7 @@ def _run(args: argparse.Namespace, folder: Path, broker: Broker, supervisor: Sup
         """Wait until something holds; False where it is to stop."""
         deadline = time.monotonic() + LIMIT_S
         while not stop.is_set():
-            supervisor.check()
+            crew.check()
             if holds():
                 _tell(f"{time.monotonic() - started:5.0f} s  {what}")
                 return True
@@ -121,24 +121,24 @@ def _run(args: argparse.Namespace, folder: Path, broker: Broker, supervisor: Sup
     config = load_config(job)
     create(Admin(broker.bootstrap), plan(config))
     more = ["--open"] if args.open else []
-    supervisor.start("serve", "--config", str(job), "--clicks", "--port", str(args.port), *more)
-    if not wait_for(lambda: supervisor.log_holds("serve", "the page is at"), f"page at http://127.0.0.1:{args.port}/"):
+    crew.start("serve", "--config", str(job), "--clicks", "--port", str(args.port), *more)
+    if not wait_for(lambda: crew.log_holds("serve", "the page is at"), f"page at http://127.0.0.1:{args.port}/"):
         return
     items = _films(args.items)
     _send(items, config)
-    supervisor.start("encode", "--config", str(job))
+    crew.start("encode", "--config", str(job))
     if not wait_for(lambda: _count(config, config.vectors.topic) >= len(items), f"{len(items):,} films encoded"):
         return
-    supervisor.start("run", "--config", str(job))
-    if not wait_for(lambda: supervisor.log_holds("run", " started"), "job started"):
+    crew.start("run", "--config", str(job))
+    if not wait_for(lambda: crew.log_holds("run", " started"), "job started"):
         return
-    supervisor.start("simulate", "--config", str(job), "--visitors", str(args.visitors), "--rate", str(args.rate))
+    crew.start("simulate", "--config", str(job), "--visitors", str(args.visitors), "--rate", str(args.rate))
     if not wait_for(lambda: _count(config, config.lists.topic) > 0, "first lists; the curves move from now on"):
         return
     _tell(f"\nThe page: http://127.0.0.1:{args.port}/  Pick a visitor, or type a name of your own and click on films.")
     _tell("Visitors are named by their taste: drama-001 clicks on dramas. Ctrl-C stops all of it.")
     while not stop.wait(_POLL_S):
-        supervisor.check()
+        crew.check()
 
 
 def _stop_signal() -> threading.Event:

@@ -43,6 +43,11 @@ class Place(NamedTuple):
         return self.folder / PASS
 
 
+def place_folder(config: Config) -> Path:
+    """Return the folder of a job."""
+    return (config.flink.checkpoints or HOME / config.name).absolute()
+
+
 def open_place(config: Config, mode: str, *, fresh: bool, keep: bool = True) -> Place:
     """Return where the job keeps its state; refuse state that this job cannot use.
 
@@ -56,7 +61,7 @@ def open_place(config: Config, mode: str, *, fresh: bool, keep: bool = True) -> 
         HeadwaterError: the folder cannot be used, another run holds it, or its state is another job's or was kept in
             the other execution mode.
     """
-    folder = (config.flink.checkpoints or HOME / config.name).absolute()
+    folder = place_folder(config)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
@@ -78,6 +83,7 @@ def open_place(config: Config, mode: str, *, fresh: bool, keep: bool = True) -> 
             f"{folder} holds the state of the job {kept['name']}; this one is {config.name}; "
             "give each job its own flink.checkpoints"
         )
+    _require_ended(folder, kept)
     if fresh:
         _forget(folder)
     if not keep:
@@ -113,6 +119,31 @@ def _read_about(about: Path) -> dict[str, str]:
             "another flink.checkpoints"
         )
     return kept
+
+
+def note_submission(place: Place, target: str, job_id: str) -> None:
+    """Write down on which cluster the job runs, so that no second one is started beside it."""
+    about = place.folder / ABOUT
+    _write_about(about, {**_read_about(about), "target": target, "job": job_id})
+
+
+def _require_ended(folder: Path, kept: dict[str, str]) -> None:
+    """Hold that the job does not run on the cluster that it was submitted to last."""
+    from jobs.flink_rest import FlinkRest
+
+    if not (target := kept.get("target")):
+        return
+    try:
+        running = [
+            job for job in FlinkRest(target, timeout_s=3).jobs() if job.job_id == kept["job"] and not job.is_over
+        ]
+    except HeadwaterError:  # that cluster is gone
+        return
+    if running:
+        raise HeadwaterError(
+            f"the job of {folder} is {running[0].state.lower()} on {target} as {kept['job']}; two of one job would "
+            f"undo each other's transactions; end that one first: headwater stop --config --target {target}"
+        )
 
 
 def _write_about(about: Path, kept: dict[str, str]) -> None:

@@ -37,7 +37,7 @@ def main(args: argparse.Namespace) -> int:
     check_topics(config)
     mode = choose_mode(config.flink.mode)
     place = open_place(config, mode, fresh=args.fresh, keep=not args.until_end)
-    vectors = _vectors(config, place)
+    vectors = vectors_of(config, place)
     stop = _stop_signal()
     return _run(config, mode, place, vectors, stop, bounded=args.until_end)
 
@@ -84,7 +84,8 @@ def check_topics(config: Config) -> None:
         )
 
 
-def _vectors(config: Config, place: Place) -> Path:
+def vectors_of(config: Config, place: Place) -> Path:
+    """Return the file of the initial catalogue: the named one, or the topic's, frozen when the job first starts."""
     if config.vectors.path is not None:
         return config.vectors.path.absolute()  # Flink works in another folder
     if not place.vectors.exists():
@@ -133,20 +134,13 @@ def _start(config: Config, mode: str, place: Place, vectors: Path, stop: threadi
     """Start the job; return None when `stop` came first."""
     from jobs.flink_engine import real_workers
     from jobs.flink_env import open_flink, start
-    from jobs.graph import build
-    from jobs.operators import ROWS
-    from jobs.sinks import to_topic
-    from jobs.sources import topic_inputs
+    from jobs.live import build_live
 
     real_workers()
     checkpoints = place.one_pass if bounded else place.checkpoints
     placed = dataclasses.replace(config, flink=dataclasses.replace(config.flink, checkpoints=checkpoints))
     flink = open_flink(placed, mode, place.folder, place.restore)
-    inputs = topic_inputs(flink, config, bounded=bounded)
-    outputs = build(inputs, config.settings(), vectors, ROWS, mode, (config.events.topic, config.vectors.topic))
-    to_topic(outputs.lists, config, config.lists.topic, "lists")
-    to_topic(outputs.dead_letters, config, config.dead_letters.topic, "dead-letters")
-    to_topic(outputs.metrics, config, config.metrics.topic, "metrics")
+    build_live(flink, config, vectors, mode, bounded=bounded)
     return None if stop.is_set() else start(flink, config.name)
 
 

@@ -17,6 +17,7 @@ class DecayedCounts:
     The newest event's weight grows and the counts stay, so an event costs O(1).
 
     Attributes:
+        growth: of the weight, from event to event.
         counts: shape (N,), float64, times `weight`.
         weight: of the next event; shape (1,), float64.
     """
@@ -27,9 +28,13 @@ class DecayedCounts:
         self.counts: NDArray[np.float64] = np.zeros(items)
         self.weight: NDArray[np.float64] = np.ones(1)
 
-    def add(self, items: NDArray[np.int32]) -> None:
-        """Count one event after the other; items have shape (B,)."""
-        add_growing(items, self.growth, self.counts, self.weight)
+    def rescale(self) -> bool:
+        """Divide all by the weight if it is large, and tell so: to be called between batches."""
+        if self.weight[0] <= _RESCALE:
+            return False
+        self.counts /= self.weight[0]
+        self.weight[0] = 1.0
+        return True
 
     def grow(self, items: int) -> None:
         """Add items without events until there are `items`."""
@@ -41,8 +46,8 @@ class DecayedCounts:
 
     def load(self, tables: Tables) -> None:
         """Take over what `tables` returned."""
-        self.counts = np.asarray(tables["counts"], np.float64)
-        self.weight = np.asarray(tables["weight"], np.float64)
+        self.counts = np.array(tables["counts"], np.float64)
+        self.weight = np.array(tables["weight"], np.float64)
 
 
 @compiled
@@ -51,7 +56,3 @@ def add_growing(items: Any, growth: float, counts: Any, weight: Any) -> None:
     for item in items:
         counts[item] += weight[0]
         weight[0] *= growth
-    if weight[0] > _RESCALE:
-        for j in range(counts.shape[0]):
-            counts[j] /= weight[0]
-        weight[0] = 1.0

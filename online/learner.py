@@ -1,7 +1,7 @@
-"""The learner of one domain: for each mini-batch predict, measure, then learn; at the tick's end, make the lists."""
+"""The learner of one domain: for each event predict, measure, then learn; at the tick's end, make the lists."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -9,15 +9,15 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from online.batch import Batch, BatchBuilder, Scores
+from online.batch import Batch, BatchBuilder
 from online.blend import Blend
-from online.candidates import Candidates, find_candidates
 from online.catalogue import Catalogue, ItemChange
 from online.experts.base import Signal
 from online.experts.ensemble import Ensemble
 from online.experts.lineup import lineup
 from online.history import History
 from online.kernels import best_first, log_row
+from online.prequential import Scored, predict_and_learn, score_candidates
 from online.settings import Settings
 from online.why import explain
 from state.tables import Tables, sha256_of
@@ -107,13 +107,14 @@ class Learner:
         self._settings = settings
         self._catalogue = catalogue
         self._rows = len(catalogue)
-        self._experts = Ensemble(lineup(learning, settings.candidates, catalogue.base))
-        self._lineup = self._experts.lineup
+        keep = max(learning.keep, settings.top_k)  # a list is never short for want of candidates
+        self._lineup = lineup(replace(learning, keep=keep), settings.candidates, catalogue.base)
+        self._ensemble = Ensemble(self._lineup)
+        self._shape = len(self._lineup.experts), keep, len(self._lineup.columns)
         self._blend = Blend(
             self._lineup.columns, learning.blend_rate, learning.mixture_rate, learning.hidden, learning.network_rate,
             learning.seed,
         )  # fmt: skip
-        self._keep = max(learning.keep, settings.top_k)  # a list is never short for want of candidates
         self._batch = BatchBuilder(learning.history)
         self._counts = np.zeros(4, np.int64)  # last tick, accepted, duplicates, lists
         self._changed: list[str] = []  # since the last tick
@@ -150,7 +151,7 @@ class Learner:
         self._catalogue.advance(tick_ms)
         for share in shares:
             for user, before, rows in ((u.user, u.before, u.rows) for u in share.users):
-                histories[user] = History(before, self._settings.candidates, self._catalogue.row)
+                histories[user] = History(before, self._settings.candidates, self._catalogue.rows)
                 events += ((row.at_ms, row.event_id.encode(), user, row) for row in rows)
         events.sort()  # no two are equal in the first three: a user's repeats are dropped
         for event in events:
@@ -159,7 +160,6 @@ class Learner:
         measured = self._learn(events, histories)
         last = {user: row for _, _, user, row in events}
         lists = self._make_lists(tick_ms, histories, last)
-        self._experts.settle()
         duplicates = sum(share.duplicates for share in shares)
         metrics = TickMetrics(
             tick=tick_ms,
@@ -188,7 +188,6 @@ class Learner:
     def freeze(self) -> None:
         """Learn and count nothing from now on, while users' histories go on: the frozen control. For good."""
         self._frozen = True
-        self._blend.freeze()
 
     def final(self) -> Final:
         """Return the totals and the fingerprint of all tables."""
@@ -232,11 +231,20 @@ class Learner:
         events: Sequence[tuple[int, bytes, str, Row]],
         histories: dict[str, History[int]],
     ) -> _Measured:
-        """Predict, then learn, mini-batch by mini-batch."""
+        """Predict, then learn, event by event."""
+        past: list[int] = []
+        ranks, chance = [np.zeros((len(self.models), 0), np.int32)], [np.zeros((2, 0), np.float32)]
+        for batch, states in self._ensemble.passing(self._batches(events, histories, past), not self._frozen):
+            predicted = predict_and_learn(states, self._blend.state, batch, self._shape, not self._frozen)
+            ranks.append(predicted.ranks)
+            chance.append(predicted.chance)
+        return _Measured(past, np.hstack(ranks), np.hstack(chance))
+
+    def _batches(
+        self, events: Sequence[tuple[int, bytes, str, Row]], histories: dict[str, History[int]], past: list[int]
+    ) -> Iterator[Batch]:
+        """Yield the events as mini-batches, and note how many each user had before."""
         size = self._settings.learning.batch
-        ranks = np.zeros((len(self.models), len(events)), np.int32)
-        chance = np.zeros((2, len(events)), np.float32)
-        past = []
         for first in range(0, len(events), size):
             self._batch.clear()
             for at_ms, _, user, row in events[first : first + size]:
@@ -245,14 +253,7 @@ class Learner:
                 past.append(history.events)
                 self._batch.add(history, item, at_ms)
                 history.advance(item, at_ms)
-            batch = self._batch.build(self._catalogue.open)
-            found = find_candidates(self._experts, batch, self._keep)
-            if not self._frozen:
-                self._experts.learn(batch)
-            ranks[:2, first : first + size] = self._blend.rank_and_learn(found, batch)
-            ranks[2:, first : first + size] = found.rank
-            chance[:, first : first + size] = self._blend.chance
-        return _Measured(past, ranks, chance)
+            yield self._batch.build(self._catalogue.open)
 
     def _make_lists(
         self,
@@ -262,24 +263,18 @@ class Learner:
     ) -> list[UserList]:
         """Score the users who acted with the tick's final weights, LIST_BATCH at a time in the order of their ids."""
         users = sorted(histories)
-        lists = []
+        lists: list[UserList] = []
         names, order = self._catalogue.names(), self._catalogue.order()
-        for first in range(0, len(users), LIST_BATCH):
-            self._batch.clear()
-            for user in users[first : first + LIST_BATCH]:
-                self._batch.add(histories[user])
-            batch = self._batch.build(self._catalogue.open)
-            found = find_candidates(self._experts, batch, self._keep)
-            score = self._blend.score(found, batch)
+        for batch, states in self._ensemble.passing(self._list_batches(users, histories), learns=False):
+            found = score_candidates(states, self._blend.state, batch, self._shape, self._settings.why)
             best = np.empty((len(batch.past), self._settings.top_k), np.int32)
             best_score = np.empty(best.shape, np.float32)
-            best_first(found.item, score, found.n, order, best, best_score)
+            best_first(found.item, found.score, found.n, order, best, best_score)
             rounded = np.round(best_score.astype(np.float64), 5).tolist()
             length = np.count_nonzero(best >= 0, axis=1).tolist()
             named = names[best].tolist()
-            why = self._why(found, batch, score, best)
-            of_user = zip(users[first : first + LIST_BATCH], named, rounded, length, why, strict=True)
-            for user, items, scores, k, reasons in of_user:
+            due = users[len(lists) : len(lists) + len(length)]
+            for user, items, scores, k, why in zip(due, named, rounded, length, self._why(found, best), strict=True):
                 row = last[user]
                 lists.append(
                     UserList(
@@ -290,19 +285,23 @@ class Learner:
                         after=After(row.partition, row.offset, row.event_id),
                         items=items[:k],
                         scores=scores[:k],
-                        why=reasons,
+                        why=why,
                     )
                 )
         return lists
 
-    def _why(
-        self, found: Candidates, batch: Batch, score: Scores, best: NDArray[np.int32]
-    ) -> Sequence[dict[str, list[float]] | None]:
+    def _why(self, found: Scored, best: NDArray[np.int32]) -> Sequence[dict[str, list[float]] | None]:
         """Return the parts' shares in the scores of each user's list, None where they are not asked for."""
         if not self._settings.why:
             return [None] * len(best)
-        columns = {part.name: len(part.columns) for part in self._lineup.parts}
-        return explain(columns, self._blend.terms(found, batch), score, found, best)
+        return explain({part.name: len(part.columns) for part in self._lineup.parts}, found, best)
+
+    def _list_batches(self, users: list[str], histories: dict[str, History[int]]) -> Iterator[Batch]:
+        for first in range(0, len(users), LIST_BATCH):
+            self._batch.clear()
+            for user in users[first : first + LIST_BATCH]:
+                self._batch.add(histories[user])
+            yield self._batch.build(self._catalogue.open)
 
 
 def _places(actions: Iterable[str]) -> dict[str, list[int]]:

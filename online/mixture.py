@@ -11,71 +11,50 @@ _SHARE = 0.001  # of an expert's weight that is spread over all at each event
 
 
 @compiled
-def describe(
-    feature: Any, n: Any, at: Any, mixed: Any, by_past: Any, mixture: Any, first: int, last: int, logs: Any,
-    context: Any, target_p: Any,
-) -> None:  # fmt: skip
-    """Write the features relative to the candidates, the mixture's logarithm, and how sure each expert is.
+def mix(logs: Any, mixed: Any, weights: Any, at: int, sure: Any, target_p: Any) -> None:
+    """Take the features relative to the candidates, and add the mixture's logarithm, and how sure each expert is.
 
     Args:
-        feature, n, at: see `Candidates`.
-        mixed: rows of `feature` that are log probabilities, shape (M,).
-        by_past: row of `mixture` of each event, shape (B,).
-        mixture: weights, shape (rows, M).
-        first, last: the events to look at.
-        logs: shape (F + 1, B, C), float32, written.
-        context: log probability of each expert's best candidate from column 2 on, shape (B, 2 + M), written.
-        target_p: probability of the target by each expert, shape (B, M), written.
+        logs: features of an event's candidates, shape (F + 1, n), float32; log probabilities are shifted, and the
+            mixture's logarithm is written to the last row.
+        mixed: rows of `logs` that are log probabilities, shape (M,).
+        weights: of the mixture, shape (M,).
+        at: column of the target, -1 where it is none.
+        sure: log probability of each expert's best candidate, shape (M,), written.
+        target_p: probability of the target by each expert, shape (M,), written if there is one.
     """
-    F, M = feature.shape[0], len(mixed)
-    C = feature.shape[2]
-    p, mix, powers = np.empty(C, np.float32), np.empty(C, np.float32), np.empty(C, np.int32)
+    M, n = len(mixed), logs.shape[1]
+    p, mixture, powers = np.empty(n, np.float32), np.zeros(n, np.float32), np.empty(n, np.int32)
     powers_as_float = powers.view(np.float32)
     best = np.empty(M, np.float32)
-    log_best = np.empty(M, np.float32)
-    for e in range(first, last):
-        m = n[e]
-        if m == 0:
-            context[e, 2:] = np.float32(0)
-            continue
-        mix[:m] = np.float32(0)
-        for x in range(M):
-            row = feature[mixed[x], e, :m]
-            softmax_row(row, row.max(), p[:m], powers[:m], powers_as_float[:m])
-            weight = mixture[by_past[e], x]
-            for c in range(m):
-                mix[c] += weight * p[c]
-            best[x] = p[:m].max()
-            if at[e] >= 0:
-                target_p[e, x] = p[at[e]]
-        log_row(best, log_best)
-        log_row(mix[:m], logs[F, e])
-        for f in range(F):
-            for c in range(m):
-                logs[f, e, c] = feature[f, e, c]
-        for x in range(M):
-            row = logs[mixed[x], e, :m]
-            shift = log_best[x] - row.max()
-            for c in range(m):
-                row[c] += shift
-            context[e, 2 + x] = log_best[x]
+    for x in range(M):
+        row = logs[mixed[x]]
+        softmax_row(row, row.max(), p, powers, powers_as_float)
+        for c in range(n):
+            mixture[c] += weights[x] * p[c]
+        best[x] = p.max()
+        if at >= 0:
+            target_p[x] = p[at]
+    log_row(best, sure)
+    log_row(mixture, logs[-1])
+    for x in range(M):
+        row = logs[mixed[x]]
+        shift = sure[x] - row.max()
+        for c in range(n):
+            row[c] += shift
 
 
 @compiled
-def learn_mixture(target_p: Any, at: Any, by_past: Any, mixture: Any, rate: Any, first: int, last: int) -> None:
+def learn_mixture(target_p: Any, weights: Any, rate: Any) -> None:
     """Multiply each expert's weight by exp(rate (its probability of the target over the mixture's - 1)), and share."""
-    M = mixture.shape[1]
-    for e in range(first, last):
-        if at[e] < 0:
-            continue
-        weights = mixture[by_past[e]]
-        p = np.float32(0)
-        for x in range(M):
-            p += weights[x] * target_p[e, x]
-        total = np.float32(0)
-        for x in range(M):
-            step = min(np.float32(1), rate * (target_p[e, x] / p - np.float32(1)))
-            weights[x] *= np.float32(1) + step + np.float32(0.5) * step * step  # exp, to the second order
-            total += weights[x]
-        for x in range(M):
-            weights[x] = np.float32(1 - _SHARE) * weights[x] / total + np.float32(_SHARE / M)
+    M = len(weights)
+    p = np.float32(0)
+    for x in range(M):
+        p += weights[x] * target_p[x]
+    total = np.float32(0)
+    for x in range(M):
+        step = min(np.float32(1), rate * (target_p[x] / p - np.float32(1)))
+        weights[x] *= np.float32(1) + step + np.float32(0.5) * step * step  # exp, to the second order
+        total += weights[x]
+    for x in range(M):
+        weights[x] = np.float32(1 - _SHARE) * weights[x] / total + np.float32(_SHARE / M)

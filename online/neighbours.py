@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online.batch import Scores
-from online.compiled import compiled, compiled_alone
+from online.compiled import compiled
 from online.kernels import MASKED, top_items
-from online.sparse import take_shown
+from online.selection import clear
 
 _BLOCK = 4096  # items whose similarities are summed at once, so that they stay in the fastest cache
 _FORGET_ALL = 256  # changed items from which on all lists are forgotten, which is cheaper than to look for them
@@ -40,12 +40,10 @@ class Neighbours:
             rows: items, -1 padded, of any shape.
             open_: 1 where an item may be shown; shape (N,).
         """
-        self._forget(np.flatnonzero(open_ != self._open).astype(np.int32))
-        self._open[:] = open_
-        missing = np.unique(rows[(rows >= 0) & ~self._known[rows]])
-        if len(missing):
-            _fill(missing, self.base, self._columns, self._open, self._items, self._similar)
-            self._known[missing] = True
+        if not np.array_equal(open_, self._open):
+            self._forget(np.flatnonzero(open_ != self._open).astype(np.int32))
+            self._open[:] = open_
+        _fill(rows.ravel(), self.base, self._columns, self._open, self._known, self._items, self._similar)
         return self._items, self._similar
 
     def grow(self, base: Scores) -> None:
@@ -89,10 +87,13 @@ def _similarities(query: Any, columns: Any, out: Any) -> None:
 
 
 @compiled
-def _fill(rows: Any, base: Any, columns: Any, open_: Any, items: Any, similar: Any) -> None:
-    """Find the neighbours of `rows`; see `Neighbours`."""
+def _fill(rows: Any, base: Any, columns: Any, open_: Any, known: Any, items: Any, similar: Any) -> None:
+    """Find the neighbours of those of `rows`, shape (n,), -1 padded, that are not known; see `Neighbours`."""
     score = np.empty(columns.shape[1], np.float32)
     for q in rows:
+        if q < 0 or known[q]:
+            continue
+        known[q] = True
         _similarities(base[q], columns, score)
         for j in range(score.shape[0]):
             if open_[j] == 0:
@@ -114,63 +115,30 @@ def _forget_near(changed: Any, columns: Any, similar: Any, items: Any, known: An
 
 
 @compiled
-def sum_neighbours(
-    history: Any, weights: Any, items: Any, similar: Any, seen: Any, seen_from: Any, open_: Any, start: Any
-) -> Any:
-    """Return (ids, values): for each event, the weighted similarities of its items' neighbours that it may show.
+def sum_neighbours(history: Any, weights: Any, items: Any, similar: Any, is_new: Any, s: Any) -> int:
+    """Sum the weighted similarities of an event's items' neighbours into `Sums`; return how many have a sum.
 
     Args:
-        history: rows, shape (B, P), newest first, -1 padded; weights: per position, shape (P,), float32.
+        history: rows, newest first, up to the first -1.
+        weights: per position, shape (P,), float32.
         items, similar: see `Neighbours.of`.
-        seen, seen_from, open_: see `Batch`.
-        start: event e's part of the result is from start[e] to start[e + 1]; shape (B + 1,), written.
+        is_new: scratch, shape (N,), bool, True: a sum may be 0.
+        s: see `Sums`.
     """
-    B, P = history.shape
-    ids = np.empty(B * P * items.shape[1] + 1, np.int32)
-    values = np.empty(len(ids), np.float32)
-    sums = np.zeros(open_.shape[0], np.float32)  # of the event at hand
-    is_new = np.ones(open_.shape[0], np.bool_)
-    hidden = open_ == 0
+    clear(s)
     used = 0
-    for e in range(B):
-        start[e] = used
-        for p in range(P):
-            q = history[e, p]
-            if q < 0:
+    for p in range(min(history.shape[0], weights.shape[0])):
+        q = history[p]
+        if q < 0:
+            break
+        for m in range(items.shape[1]):
+            j = items[q, m]
+            if j < 0:
                 break
-            for m in range(items.shape[1]):
-                j = items[q, m]
-                if j < 0:
-                    break
-                ids[used] = j  # without a branch: what is there already is overwritten
-                used += int(is_new[j])
-                is_new[j] = False
-                sums[j] += weights[p] * similar[q, m]
-        for k in range(start[e], used):
-            is_new[ids[k]] = True
-        used = take_shown(ids, values, sums, hidden, seen[seen_from[e] : seen_from[e + 1]], open_, start[e], used)
-    start[B] = used
-    return ids[:used], values[:used]
-
-
-@compiled_alone
-def dot_features(queries: Any, base: Any, item: Any, n: Any, out: Any) -> None:
-    """Write the products of each event's query with its candidates, less the best one.
-
-    Args:
-        queries: shape (B, d); base: shape (N, d), float32.
-        item, n: candidates, shape (B, C) and (B,); columns beyond n[e] are not read.
-        out: shape (B, C), float32.
-    """
-    for e in range(item.shape[0]):
-        query = queries[e]
-        top = MASKED
-        for c in range(n[e]):
-            row = base[item[e, c]]
-            product = np.float32(0)
-            for f in range(base.shape[1]):
-                product += query[f] * row[f]
-            out[e, c] = product
-            top = max(top, product)
-        for c in range(n[e]):
-            out[e, c] -= top
+            s.ids[used] = j  # without a branch: what is there already is overwritten
+            used += int(is_new[j])
+            is_new[j] = False
+            s.sums[j] += weights[p] * similar[q, m]
+    for k in range(used):
+        is_new[s.ids[k]] = True
+    return used

@@ -1,18 +1,45 @@
-"""Exact top lists and ranks, and features of candidates: of dense rows, of sparse rows, of one row that all share.
+"""Exact top lists and ranks, and features of candidates: of dense scores, and of an event's sums.
 
-`B` events, `N` items, `K` items put forward per event, `C` candidates. Ranks count ties against the target; 0 means not
-scored, UNRANKED no score. A score that an event may not use is MASKED (dense) or left out (sparse).
+`B` events, `N` items, `K` items put forward per event, `n` candidates. Ranks count ties against the target; 0 means not
+scored, UNRANKED no score. A score that an event may not use is MASKED (dense) or left out (sums).
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from online.batch import Scores
 from online.compiled import compiled, compiled_long
 from online.kernels import MASKED, UNRANKED, log_row, mass_of, rank_of, top_items
 
 FLOOR = 0.1  # a mass is spread this much over the catalogue, so that an item without a score has a finite log
-_MARGIN = 256  # items kept of a shared top list beyond K, at most: a user with more excluded costs a scan
+ALL = -1  # number of items with a sum, where all of `sums` is looked at
+
+
+class Sums(NamedTuple):
+    """One event's scores where most items have none: scratch of one expert, that never outlives the event.
+
+    Attributes:
+        sums: of each item, 0 for none, shape (N,), float32.
+        ids, values: the items that have one, shape (N + 1,), int32, and room for their sums, shape (N,), float32.
+        size: how many of `ids`, or ALL; shape (1,), int64.
+        mass: sum of the positive values; shape (1,), float32.
+    """
+
+    sums: Scores
+    ids: NDArray[np.int32]
+    values: Scores
+    size: NDArray[np.int64]
+    mass: Scores
+
+
+def new_sums(items: int) -> Sums:
+    """Return the sums of an event that has none."""
+    return Sums(
+        np.zeros(items, np.float32), np.empty(items + 1, np.int32), np.empty(items, np.float32), np.zeros(1, np.int64),
+        np.zeros(1, np.float32),
+    )  # fmt: skip
 
 
 @compiled_long
@@ -38,159 +65,63 @@ def select_dense(scores: Any, target: Any, scored: Any, item: Any, rank: Any, to
 
 
 @compiled
-def select_sparse(
-    ids: Any, values: Any, start: Any, dense: Any, target: Any, scored: Any, above: Any, item: Any, rank: Any, mass: Any
-) -> None:
-    """Write each event's best items, the target's rank and the sum of the positive scores.
+def clear(s: Any) -> None:
+    """Forget the sums of the event before."""
+    if s.size[0] == ALL:
+        s.sums[:] = np.float32(0)
+    for k in range(s.size[0]):
+        s.sums[s.ids[k]] = np.float32(0)
+    s.size[0] = 0
+
+
+@compiled
+def choose(s: Any, used: int, above: Any, event: Any, top: Any) -> int:
+    """Write the event's best items of what was summed, and return the target's rank; see `Kernels`.
 
     Args:
-        ids, values, start, dense: see `SparseScores`.
-        above: scores up to this are none; 0 where an event is dense.
-        target, scored, item, rank: as of `select_dense`.
-        mass: shape (B,), float32.
+        s: `Sums`.
+        used: items of `s.ids` that have a sum, each once; ALL: any may have one, and sums are positive.
+        above: sums up to this are none.
+        event: see `Event`.
+        top: shape (K,), written.
     """
-    score = np.empty(item.shape[1], np.float32)
-    place = np.empty(item.shape[1], np.int32)
-    for e in range(target.shape[0]):
-        row, row_ids = values[start[e] : start[e + 1]], ids[start[e] : start[e + 1]]
-        n = top_items(row, above, score, place) if len(row) else 0
-        if dense[e]:
-            rank[e] = 0 if not scored[e] else rank_of(row, target[e]) if row[target[e]] > above else UNRANKED
-            for k in range(n):
-                item[e, k] = place[k]
-        else:
-            rank[e] = _rank_sparse(row, row_ids, target[e], above) if scored[e] else 0
-            for k in range(n):
-                item[e, k] = row_ids[place[k]]
-        for k in range(n, item.shape[1]):
-            item[e, k] = -1
-        mass[e] = mass_of(row)
+    s.size[0] = used
+    score = np.empty(top.shape[0], np.float32)
+    rank = UNRANKED if event.scored else 0
+    if used == ALL:
+        row = s.values
+        for j in range(row.shape[0]):
+            row[j] = np.float32(0) if event.hidden[j] else s.sums[j]
+        n = top_items(row, above, score, top)
+        if event.scored and row[event.target] > above:
+            rank = rank_of(row, event.target)
+    else:
+        shown = 0
+        ids = np.empty(used, np.int32)
+        at = -1
+        for k in range(used):
+            j = s.ids[k]
+            ids[shown], s.values[shown] = j, s.sums[j]
+            if j == event.target and not event.hidden[j]:
+                at = shown
+            shown += int(not event.hidden[j])
+        row = s.values[:shown]
+        n = top_items(row, above, score, top) if shown else 0
+        if event.scored and at >= 0 and row[at] > above:
+            rank = rank_of(row, at)
+        for k in range(n):
+            top[k] = ids[top[k]]
+    top[n:] = -1
+    s.mass[0] = mass_of(row)
+    return rank
 
 
 @compiled
-def _rank_sparse(row: Any, ids: Any, target: int, above: Any) -> int:
-    for k in range(len(ids)):
-        if ids[k] == target and row[k] > above:
-            return rank_of(row, k)  # type: ignore[no-any-return]
-    return UNRANKED
-
-
-@compiled
-def open_masses(counts: Any, scale: float, open_: Any) -> Any:
-    """Return counts * scale, shape (N,), float32, masked where an item is not open."""
-    row = np.empty(counts.shape[0], np.float32)
-    for j in range(row.shape[0]):
-        row[j] = np.float32(counts[j] * scale) if open_[j] else MASKED
-    return row
-
-
-@compiled
-def select_shared(row: Any, seen: Any, seen_from: Any, target: Any, scored: Any, item: Any, rank: Any) -> None:
-    """Write each event's best items of a row of masses that holds for all events, and the target's rank.
-
-    Args:
-        row: masses, items that nobody may be shown masked; shape (N,), float32.
-        seen, seen_from: see `Batch`.
-        target, scored, item, rank: as of `select_dense`.
-    """
-    B, K = item.shape
-    N = row.shape[0]
-    most = 0
-    for e in range(B):
-        most = max(most, seen_from[e + 1] - seen_from[e])
-    wide = min(N, K + min(most, _MARGIN))
-    best = _ordered_top(row, wide)
-    blocked = np.zeros(N, np.bool_)
-    for e in range(B):
-        excluded = seen[seen_from[e] : seen_from[e + 1]]
-        for j in excluded:
-            blocked[j] = True
-        rank[e] = _rank_shared(row, target[e], excluded) if scored[e] else 0
-        found = best
-        if len(excluded) > wide - K and len(best) == wide:  # perhaps too few of them are left
-            rest = row.copy()
-            rest[excluded] = MASKED
-            found = _ordered_top(rest, K)
-        n = 0
-        for j in found:
-            if n == K:
-                break
-            item[e, n] = j
-            n += int(not blocked[j])
-        for k in range(n, K):
-            item[e, k] = -1
-        for j in excluded:
-            blocked[j] = False
-
-
-@compiled
-def _ordered_top(row: Any, keep: int) -> Any:
-    """Return the best items with a mass, best first, of equal masses the lower row first."""
-    score, item = np.empty(keep, np.float32), np.empty(keep, np.int32)
-    rows = np.sort(item[: top_items(row, np.float32(0), score, item)])
-    return rows[np.argsort(-row[rows], kind="mergesort")]
-
-
-@compiled
-def _rank_shared(row: Any, target: int, excluded: Any) -> int:
-    """Return the target's rank in a row that holds for all events, without the event's excluded items."""
-    bound = row[target]
-    if bound <= 0:
-        return UNRANKED
-    rank = rank_of(row, target)
-    for j in excluded:
-        rank -= int(j != target and row[j] >= bound)
-    return int(rank)
-
-
-@compiled
-def gap_features(scores: Any, top: Any, item: Any, n: Any, out: Any) -> None:
-    """Write logits less the event's best one: the log probability up to a constant per event.
-
-    Args:
-        scores: dense, shape (B, N); top: shape (B,); see `select_dense`.
-        item, n: candidates, shape (B, C) and (B,); columns beyond n[e] are not read.
-        out: shape (B, C), float32.
-    """
-    for e in range(item.shape[0]):
-        for c in range(n[e]):
-            out[e, c] = scores[e, item[e, c]] - top[e]
-
-
-@compiled
-def sparse_mass_features(
-    ids: Any, values: Any, start: Any, dense: Any, mass: Any, items: int, item: Any, n: Any, out: Any
-) -> None:
-    """Write the log of each candidate's share of the event's mass, FLOOR spread over the catalogue of `items` rows.
-
-    The other arguments are those of `select_sparse` and `gap_features`.
-    """
-    floor = np.float32(FLOOR / items)
-    scratch = np.zeros(items, np.float32)
-    share = np.empty(item.shape[1], np.float32)
-    for e in range(item.shape[0]):
-        row = values[start[e] : start[e + 1]] if dense[e] else scratch
-        if not dense[e]:
-            for k in range(start[e], start[e + 1]):
-                row[ids[k]] = values[k]
-        inverse = np.float32(1) / mass[e] if mass[e] > 0 else np.float32(0)
-        for c in range(n[e]):
-            share[c] = row[item[e, c]] * inverse + floor
-        log_row(share[: n[e]], out[e])
-        if not dense[e]:
-            for k in range(start[e], start[e + 1]):
-                row[ids[k]] = 0
-
-
-@compiled
-def shared_mass_features(row: Any, item: Any, n: Any, out: Any) -> None:
-    """Write the log of each candidate's share of the mass in a row that holds for all events, with the same floor."""
-    N = row.shape[0]
-    floor = np.float32(FLOOR / N)
-    mass = mass_of(row)
-    inverse = np.float32(1) / mass if mass > 0 else np.float32(0)
-    share = np.empty(item.shape[1], np.float32)
-    for e in range(item.shape[0]):
-        for c in range(n[e]):
-            share[c] = max(row[item[e, c]], np.float32(0)) * inverse + floor
-        log_row(share[: n[e]], out[e])
+def log_shares(s: Any, item: Any, out: Any) -> None:
+    """Write the log of each candidate's share of the event's mass, FLOOR spread over the catalogue; shape (n,)."""
+    floor = np.float32(FLOOR / s.sums.shape[0])
+    share = np.empty(item.shape[0], np.float32)
+    inverse = np.float32(1) / s.mass[0] if s.mass[0] > 0 else np.float32(0)
+    for c in range(item.shape[0]):
+        share[c] = s.sums[item[c]] * inverse + floor
+    log_row(share, out)

@@ -40,29 +40,44 @@ def mean_history(history: Any, weights: Any, table: Any, out: Any, norms: Any) -
             out[e, f] *= inverse
 
 
+@compiled
+def mean_row(history: Any, weights: Any, table: Any) -> Any:
+    """Return one event's query; see `mean_history`. Shape (d,); zeros without a history."""
+    out = np.zeros(table.shape[1], np.float32)
+    square = np.float32(0)
+    for p in range(min(history.shape[0], weights.shape[0])):
+        q = history[p]
+        if q < 0:
+            break
+        w = weights[p]
+        square += w * w
+        for f in range(out.shape[0]):
+            out[f] += w * table[q, f]
+    if square > 0:
+        inverse = np.float32(1 / np.sqrt(square))
+        for f in range(out.shape[0]):
+            out[f] *= inverse
+    return out
+
+
 @compiled_long
-def softmax_gradient(scores: Any, top: Any, target: Any, scored: Any) -> None:
-    """Turn masked scores, in place, into the gradient of summed -log softmax(scores)[target]; 0 where not scored.
+def softmax_gradient(scores: Any, top: Any, target: Any, scored: Any, G: Any) -> None:
+    """Write the gradient of summed -log softmax(scores)[target] by the scores; 0 where not scored.
 
     Args:
-        scores: shape (B, N), float32; changed.
+        scores: masked, shape (B, N), float32.
         top: the largest score of each event, shape (B,).
         target: rows, shape (B,); scored: which events count, shape (B,), bool.
+        G: shape (B, N), written.
     """
-    N = scores.shape[1]
-    out = np.empty(N, np.float32)  # apart from the row: the compiler vectorises only what cannot overlap
-    powers = np.empty(N, np.int32)
+    powers = np.empty(scores.shape[1], np.int32)
     powers_as_float = powers.view(np.float32)
     for e in range(scores.shape[0]):
-        row = scores[e]
         if scored[e]:
-            softmax_row(row, top[e], out, powers, powers_as_float)
-            for j in range(N):
-                row[j] = out[j]
-            row[target[e]] -= np.float32(1)
+            softmax_row(scores[e], top[e], G[e], powers, powers_as_float)
+            G[e, target[e]] -= np.float32(1)
         else:
-            for j in range(N):
-                row[j] = np.float32(0)
+            G[e] = np.float32(0)
 
 
 @compiled_long

@@ -1,9 +1,9 @@
-"""A line-up at work: its experts with long kernels on threads of their own, beside the others."""
+"""A line-up at work: batches pass it in turn, and its slow experts, on threads of their own, are a batch ahead."""
 
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-
-from numpy import int32
-from numpy.typing import NDArray
+from functools import partial
+from typing import Any, NamedTuple
 
 from online.batch import Batch
 from online.experts.lineup import Lineup
@@ -11,48 +11,64 @@ from online.experts.lineup import Lineup
 _WORTH = 16  # events of a batch from which on a thread pays for its two hand-overs of some 30 us
 
 
-class Ensemble:
-    """Experts that nominate and learn side by side.
+class Prepared(NamedTuple):
+    """A batch, and the states of all parts of the line-up that are ready for its events."""
 
-    No bit depends on it: an expert's calls keep their order, each on one thread, and experts share nothing that either
-    changes. `settle` ends what is under way; nothing but `nominate` and `learn` may be called before.
+    batch: Batch
+    states: tuple[Any, ...]
+
+
+class Ensemble:
+    """A line-up, made ready for batch after batch.
+
+    No bit depends on the threads: a slow expert's calls keep their order, each on one thread, and it shares nothing
+    that the events' loop changes.
     """
 
     def __init__(self, lineup: Lineup) -> None:
         self.lineup = lineup
-        self._threads = {name: ThreadPoolExecutor(1, f"expert-{name}") for name in sorted(lineup.long)}
-        self._under_way: list[Future[None]] = []
+        self._threads = {expert.name: ThreadPoolExecutor(1, f"expert-{expert.name}") for expert in lineup.slow}
 
-    def nominate(self, batch: Batch, item: NDArray[int32], rank: NDArray[int32]) -> None:
-        """Let each expert nominate, see `Expert`; `item` has shape (E, B, K), `rank` (E, B)."""
-        threads = self._threads_for(batch)
-        calls = list(zip(self.lineup.experts, item, rank, strict=True))
-        for expert, items, ranks in calls:
-            if expert.name in threads:
-                self._under_way.append(threads[expert.name].submit(expert.nominate, batch, items, ranks))
-        for expert, items, ranks in calls:
-            if expert.name not in threads:
-                expert.nominate(batch, items, ranks)
-        self.settle()
+    def passing(self, batches: Iterable[Batch], learns: bool) -> Iterator[Prepared]:
+        """Yield each batch when all parts are ready for it; its events must have passed before the next is asked for.
 
-    def learn(self, batch: Batch) -> None:
-        """Let every part learn the batch that was just nominated for; some may still be at it on return."""
-        threads = self._threads_for(batch)
-        for part in self.lineup.parts:
-            if part.name in threads:
-                self._under_way.append(threads[part.name].submit(part.learn, batch))
-        for part in self.lineup.parts:
-            if part.name not in threads:
-                part.learn(batch)
+        The slow experts learn it too, if `learns`: they are done with it, and with the next, while its events pass.
+        """
+        ahead: Callable[[], Prepared] | None = None
+        calls: list[Future[Any]] = []  # of this pass, on the threads
+        for batch in batches:
+            scoring = self._score(batch, learns, calls)
+            if ahead:
+                yield ahead()
+            ahead = partial(self._prepare, batch, scoring)
+        if ahead:
+            yield ahead()
+        for call in calls:
+            call.result()  # raises what went wrong there
 
-    def settle(self) -> None:
-        """Wait for all that is under way, and raise what went wrong there."""
-        under_way, self._under_way = self._under_way, []
-        for call in under_way:
-            call.result()
+    def _score(self, batch: Batch, learns: bool, calls: list[Future[Any]]) -> dict[str, Callable[[], Any]]:
+        """Let the slow experts score the batch, and then learn it; return their states, when they are there."""
+        scoring: dict[str, Callable[[], Any]] = {}
+        alone = not calls and len(batch.target) < _WORTH
+        for expert in self.lineup.slow:
+            if alone:
+                scoring[expert.name] = partial(_same, expert.prepare(batch))
+                if learns:
+                    expert.learn(batch)
+                continue
+            thread = self._threads[expert.name]
+            calls.append(thread.submit(expert.prepare, batch))
+            scoring[expert.name] = calls[-1].result
+            if learns:
+                calls.append(thread.submit(expert.learn, batch))
+        return scoring
 
-    def _threads_for(self, batch: Batch) -> dict[str, ThreadPoolExecutor]:
-        if len(batch.target) >= _WORTH:
-            return self._threads
-        self.settle()
-        return {}
+    def _prepare(self, batch: Batch, scoring: dict[str, Callable[[], Any]]) -> Prepared:
+        parts = self.lineup.parts
+        states = [None if part.name in scoring else part.prepare(batch) for part in parts]
+        slow = [scoring[part.name]() if part.name in scoring else None for part in parts]
+        return Prepared(batch, tuple(b if a is None else a for a, b in zip(states, slow, strict=True)))
+
+
+def _same(state: Any) -> Any:
+    return state

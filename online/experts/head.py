@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from online.batch import Batch, Scores
 from online.compiled import compiled, compiled_long
 from online.decayed import DecayedCounts, add_growing
-from online.experts.base import Column
+from online.experts.base import Column, Kernels, register
 from online.kernels import MASKED, log_row, mask_scores, softmax_row
 from online.sampling import Sampling, draw_rows, expected_draws
-from online.selection import gap_features, select_dense
+from online.selection import select_dense
 from online.steps import mean_history, softmax_gradient, step_inputs, step_outputs
 from state.tables import Tables
 
@@ -26,6 +26,18 @@ class Memory(NamedTuple):
 
     window: int  # newest items
     decay: float  # positional weights start at decay ** p
+
+
+class HeadState(NamedTuple):
+    """What is said of a batch: best items and the target's rank by event, all masked scores, and each event's best.
+
+    Shapes (B, K), (B,), (B, N) and (B,).
+    """
+
+    item: NDArray[np.int32]
+    rank: NDArray[np.int32]
+    scores: Scores
+    top: Scores
 
 
 class Head:
@@ -45,6 +57,7 @@ class Head:
         rate: float,
         position_rate: float,
         sampling: Sampling,
+        keep: int,
         base: Scores,
     ) -> None:
         """Start from the text.
@@ -55,6 +68,7 @@ class Head:
             rate: Adagrad step of X, Y and b.
             position_rate: Adagrad step of the log positional weights.
             sampling: when and how the softmax is learned from a sample of the items.
+            keep: K, items that it nominates.
             base: text vectors, shape (N, d), float32.
         """
         self.name = name
@@ -74,36 +88,44 @@ class Head:
         decays = np.array([[memory.decay] for memory in memories])
         self._positions = (np.arange(self._windows.max()) * np.log(decays)).astype(np.float32)
         self._squares_p = np.ones(self._positions.shape, np.float32)
-        self._scores: Scores = np.empty((0, 0), np.float32)  # of the batch at hand, as all below
-        self._H = self._weights = self._norms = self._top = self._scores
+        self._keep = keep
+        self._room: Scores = np.empty((3, 0, 0), np.float32)  # two batches' scores in turn, and a gradient
+        self._turn = 0
+        self._said = HeadState(*(np.empty(0, np.int32),) * 2, *(np.empty(0, np.float32),) * 2)  # of the batch at hand
+        self._H = self._weights = self._norms = self._said.top
 
-    def nominate(self, batch: Batch, item: NDArray[np.int32], rank: NDArray[np.int32]) -> None:
-        """See `Expert`."""
-        B = len(batch.target)
-        if len(self._scores) < B or self._scores.shape[1] != len(self._Y):
-            self._scores = np.empty((B, len(self._Y)), np.float32)
+    def prepare(self, batch: Batch) -> HeadState:
+        """See `SlowExpert`."""
+        B, N = len(batch.target), len(self._Y)
         self._weights = np.exp(self._positions)
-        self._H = np.empty((2, B, self._X.shape[2]), np.float32)
-        self._norms, self._top = np.empty((2, B), np.float32), np.empty(B, np.float32)
-        _nominate(
-            batch.history, self._windows, self._weights, self._X, self._Y, self._b, batch.seen,
-            batch.seen_from, batch.open, batch.target, batch.scored, self._H, self._norms, self._scores[:B], item, rank,
-            self._top,
+        self._H, self._norms = np.empty((2, B, self._X.shape[2]), np.float32), np.empty((2, B), np.float32)
+        self._said = said = HeadState(
+            np.empty((B, min(self._keep, N)), np.int32), np.empty(B, np.int32), self._next_scores(B, N),
+            np.empty(B, np.float32),
         )  # fmt: skip
+        _score(
+            batch.history, self._windows, self._weights, self._X, self._Y, self._b, batch.seen, batch.seen_from,
+            batch.open, batch.target, batch.scored, self._H, self._norms, said.scores, said.item, said.rank, said.top,
+        )  # fmt: skip
+        return said
 
-    def features(self, batch: Batch, item: NDArray[np.int32], n: NDArray[np.int32], out: Scores) -> None:
-        """See `Expert`."""
-        gap_features(self._scores, self._top, item, n, out[0])
+    def _next_scores(self, B: int, N: int) -> Scores:
+        """Return room for scores: those of the batch before are still looked at, and new memory is slow."""
+        if self._room.shape[1] < B or self._room.shape[2] != N:
+            self._room = np.empty((3, B, N), np.float32)
+        self._turn = 1 - self._turn
+        return self._room[self._turn, :B]
 
     def learn(self, batch: Batch) -> None:
-        """See `Expert`; only scored events teach, and the softmax is over what they may show."""
+        """See `SlowExpert`; only scored events teach, and the softmax is over what they may show."""
         if len(self._Y) > self._sampling.above:
             self._learn_sample(batch)
             return
+        said = self._said
         _learn(
             batch.history, self._windows, self._weights, self._norms, self._H, batch.target, batch.scored,
-            self._scores[: len(batch.target)], self._top, self._X, self._Y, self._b, self._squares_X, self._squares_Y,
-            self._squares_b, self._positions, self._squares_p, self._rate, self._position_rate,
+            said.scores, said.top, self._room[2, : len(said.scores)], self._X, self._Y, self._b, self._squares_X,
+            self._squares_Y, self._squares_b, self._positions, self._squares_p, self._rate, self._position_rate,
         )  # fmt: skip
 
     def _learn_sample(self, batch: Batch) -> None:
@@ -111,13 +133,13 @@ class Head:
         sampling, events = self._sampling, self._events
         _learn_sample(
             batch.history, self._windows, self._weights, self._norms, self._H, batch.target, batch.scored,
-            self._scores[: len(batch.target)], sampling.seed, self._drawn, sampling.negatives, events.growth,
+            self._said.scores, sampling.seed, self._drawn, sampling.negatives, events.growth,
             events.counts, events.weight, self._X, self._Y, self._b, self._squares_X, self._squares_Y, self._squares_b,
             self._positions, self._squares_p, self._rate, self._position_rate,
         )  # fmt: skip
 
     def grow(self, base: Scores) -> None:
-        """See `Expert`; a new item starts from its text."""
+        """See `Signal`; a new item starts from its text."""
         self._events.grow(len(base))
         new = base[len(self._Y) :]
         fresh = np.full(len(new), _FIRST_SQUARE, np.float32)
@@ -129,29 +151,29 @@ class Head:
         self._squares_b = np.append(self._squares_b, fresh)
 
     def move(self, row: int, moved: Scores) -> None:
-        """See `Expert`; what was learned of the item stays, on top of its new text."""
+        """See `Signal`; what was learned of the item stays, on top of its new text."""
         self._X[:, row] += moved
         self._Y[row] += np.tile(moved, 2)
 
     def tables(self) -> Tables:
-        """See `Expert`."""
+        """See `Signal`."""
         tables: Tables = {name: getattr(self, f"_{name}") for name in _SHARED}
         for name in _BY_MEMORY:
             tables |= {f"{name}.{which}": table for which, table in enumerate(getattr(self, f"_{name}"))}
         return {**tables, "drawn": self._drawn, **self._events.tables()}
 
     def load(self, tables: Tables) -> None:
-        """See `Expert`."""
+        """See `Signal`."""
         self._events.load(tables)
-        self._drawn = np.asarray(tables["drawn"], np.int64)
+        self._drawn = np.array(tables["drawn"], np.int64)
         for name in _SHARED:
-            setattr(self, f"_{name}", np.asarray(tables[name], np.float32))
+            setattr(self, f"_{name}", np.array(tables[name], np.float32))
         for name in _BY_MEMORY:
-            setattr(self, f"_{name}", np.stack([np.asarray(tables[f"{name}.{which}"], np.float32) for which in (0, 1)]))
+            setattr(self, f"_{name}", np.stack([np.array(tables[f"{name}.{which}"], np.float32) for which in (0, 1)]))
 
 
 @compiled_long
-def _nominate(
+def _score(
     history: Any, windows: Any, weights: Any, X: Any, Y: Any, b: Any, seen: Any, seen_from: Any, open_: Any,
     target: Any, scored: Any, H: Any, norms: Any, scores: Any, item: Any, rank: Any, top: Any,
 ) -> None:  # fmt: skip
@@ -196,15 +218,15 @@ def _step_memories(
 @compiled_long
 def _learn(
     history: Any, windows: Any, weights: Any, norms: Any, H: Any, target: Any, scored: Any, scores: Any, top: Any,
-    X: Any, Y: Any, b: Any, squares_X: Any, squares_Y: Any, squares_b: Any, positions: Any, squares_p: Any, rate: Any,
-    position_rate: Any,
+    G: Any, X: Any, Y: Any, b: Any, squares_X: Any, squares_Y: Any, squares_b: Any, positions: Any, squares_p: Any,
+    rate: Any, position_rate: Any,
 ) -> None:  # fmt: skip
-    """Take one step on all parameters; the scores become their gradient."""
-    softmax_gradient(scores, top, target, scored)
-    GH = np.dot(scores, Y)
+    """Take one step on all parameters; G: room for the gradient by the scores."""
+    softmax_gradient(scores, top, target, scored, G)
+    GH = np.dot(G, Y)
     query = _beside(H)
-    GY = np.dot(scores.T, query)
-    step_outputs(scores, GY, query, Y, b, squares_Y, squares_b, rate)
+    GY = np.dot(G.T, query)
+    step_outputs(G, GY, query, Y, b, squares_Y, squares_b, rate)
     _step_memories(history, windows, weights, norms, GH, H, X, squares_X, positions, squares_p, rate, position_rate)
 
 
@@ -244,3 +266,22 @@ def _learn_sample(
         squares_b[rows[c]] = squares_b_rows[c]
     _step_memories(history, windows, weights, norms, GH, H, X, squares_X, positions, squares_p, rate, position_rate)
     add_growing(target, growth, counts, weight)
+
+
+@compiled
+def _nominate(s: Any, event: Any, top: Any) -> int:
+    """See `Kernels`; it was found for the whole batch at once."""
+    n = min(top.shape[0], s.item.shape[1])
+    top[:n] = s.item[event.place, :n]
+    top[n:] = -1
+    return s.rank[event.place]  # type: ignore[no-any-return]
+
+
+@compiled
+def _describe(s: Any, event: Any, item: Any, out: Any) -> None:
+    """See `Kernels`: scores less the event's best one."""
+    for c in range(item.shape[0]):
+        out[0, c] = s.scores[event.place, item[c]] - s.top[event.place]
+
+
+register(HeadState, Kernels(1, _nominate, _describe, None))

@@ -1,17 +1,25 @@
 """The life of an item: how long ago it was first and last consumed by anybody, and whether it ever was."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from online.batch import Batch, Scores
 from online.compiled import compiled
-from online.experts.base import Column
+from online.experts.base import Column, Kernels, register
 from online.kernels import log_row
 from state.tables import Tables
 
 _NEVER = -1
+
+
+class LifeState(NamedTuple):
+    """Arrays of one batch: number of each item's first and newest event, shape (N,); events so far, shape (1,)."""
+
+    first: NDArray[np.int64]
+    last: NDArray[np.int64]
+    events: NDArray[np.int64]
 
 
 class ItemLife:
@@ -31,13 +39,9 @@ class ItemLife:
         self._last = self._first.copy()
         self._events = np.zeros(1, np.int64)
 
-    def features(self, batch: Batch, item: NDArray[np.int32], n: NDArray[np.int32], out: Scores) -> None:
-        """See `Signal`; of an item that had no event both times are since the start."""
-        life_features(self._first, self._last, self._events[0], item, n, out)
-
-    def learn(self, batch: Batch) -> None:
-        """See `Signal`; repeats count too."""
-        _live(batch.target, self._first, self._last, self._events)
+    def prepare(self, batch: Batch) -> LifeState:
+        """See `Signal`."""
+        return LifeState(self._first, self._last, self._events)
 
     def grow(self, base: Scores) -> None:
         """See `Signal`."""
@@ -53,37 +57,32 @@ class ItemLife:
 
     def load(self, tables: Tables) -> None:
         """See `Signal`."""
-        self._first, self._last, self._events = (np.asarray(tables[x], np.int64) for x in ("first", "last", "events"))
+        self._first, self._last, self._events = (np.array(tables[x], np.int64) for x in ("first", "last", "events"))
 
 
 @compiled
-def _live(targets: Any, first: Any, last: Any, events: Any) -> None:
-    """Note the number of each event at its item."""
-    for j in targets:
-        if first[j] == _NEVER:
-            first[j] = events[0]
-        last[j] = events[0]
-        events[0] += 1
+def describe(s: Any, event: Any, item: Any, out: Any) -> None:
+    """See `Kernels`; of an item that had no event both times are since the start."""
+    n, events = item.shape[0], s.events[0]
+    age, idle = np.empty(n, np.float32), np.empty(n, np.float32)
+    for c in range(n):
+        j = item[c]
+        new = s.first[j] == _NEVER
+        age[c] = np.float32(1 + events - (0 if new else s.first[j]))
+        idle[c] = np.float32(1 + events - (0 if new else s.last[j]))
+        out[2, c] = np.float32(new)
+    log_row(age, out[0])
+    log_row(idle, out[1])
 
 
 @compiled
-def life_features(first: Any, last: Any, events: int, item: Any, n: Any, out: Any) -> None:
-    """Write log(1 + events since the first), since the last, and 1 where there was none.
+def learn(s: Any, event: Any) -> None:
+    """See `Kernels`; repeats count too."""
+    j = event.target
+    if s.first[j] == _NEVER:
+        s.first[j] = s.events[0]
+    s.last[j] = s.events[0]
+    s.events[0] += 1
 
-    Args:
-        first, last: numbers of events, _NEVER before the first; shape (N,), int64.
-        events: so far.
-        item, n: candidates, shape (B, C) and (B,).
-        out: shape (3, B, C), float32.
-    """
-    age = np.empty(item.shape[1], np.float32)
-    idle = np.empty(item.shape[1], np.float32)
-    for e in range(item.shape[0]):
-        for c in range(n[e]):
-            j = item[e, c]
-            new = first[j] == _NEVER
-            age[c] = np.float32(1 + events - (0 if new else first[j]))
-            idle[c] = np.float32(1 + events - (0 if new else last[j]))
-            out[2, e, c] = np.float32(new)
-        log_row(age[: n[e]], out[0, e])
-        log_row(idle[: n[e]], out[1, e])
+
+register(LifeState, Kernels(3, None, describe, learn))

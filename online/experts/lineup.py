@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 from online.batch import Scores
-from online.experts.base import Column, Expert, Signal
+from online.experts.base import Column, Signal, SlowExpert
 from online.experts.fresh import FreshText
 from online.experts.head import Head, Memory
 from online.experts.life import ItemLife
@@ -18,11 +18,11 @@ from online.settings import Candidates, Learning
 
 
 class Lineup(NamedTuple):
-    """What the blend weighs: experts, which put items forward, and signals, which only describe them."""
+    """What the blend weighs: experts, which put items forward, then signals, which only describe them."""
 
-    experts: list[Expert]
+    experts: list[Signal]
     signals: list[Signal]
-    long: frozenset[str] = frozenset()  # experts whose calls are each one kernel of ms without the interpreter
+    slow: list[SlowExpert]  # those of them that work by batches
 
     @property
     def parts(self) -> list[Signal]:
@@ -41,7 +41,9 @@ def lineup(settings: Learning, candidates: Candidates, base: Scores) -> Lineup:
     Own pasts are read only where an item may come again.
     """
     again, lean = candidates != "unseen", settings.preset == "lean"
-    popular = [Popularity(f"popularity_{half_life:g}", half_life, base) for half_life in settings.half_lives]
+    popular: list[Signal] = [
+        Popularity(f"popularity_{half_life:g}", half_life, base) for half_life in settings.half_lives
+    ]
     together = Together(settings.together_window, settings.together_decay, base)
     text = FrozenText(settings.text_window, settings.text_decay, settings.text_scale, settings.text_neighbours, base)
     head = Head(
@@ -50,14 +52,15 @@ def lineup(settings: Learning, candidates: Candidates, base: Scores) -> Lineup:
         settings.head_rate,
         settings.position_rate,
         Sampling(0 if lean else settings.full_softmax, settings.negatives, settings.seed),
+        settings.keep,
         base,
     )
-    long = frozenset({head.name})
-    own: list[Expert] = [OwnItems()] if again else []
+    own: list[Signal] = [OwnItems(base)] if again else []
     if lean:
-        return Lineup([*popular, together, text, *own, head], [], long)
+        return Lineup([*popular, together, text, *own, head], [], [head])
     all_time = Popularity("popularity_all_time", math.inf, base)
     rules = SequentialRules(settings.rules_window, settings.rules_decay, base)
-    own += [OwnSequence()] if again else []
-    fresh = FreshText(settings.text_window, settings.text_decay, settings.text_scale, base)
-    return Lineup([*popular, all_time, rules, together, text, *own, head], [ItemLife(base), fresh], long)
+    own += [OwnSequence(base)] if again else []
+    return Lineup(
+        [*popular, all_time, rules, together, text, *own, head], [ItemLife(base), FreshText(text, base)], [head]
+    )

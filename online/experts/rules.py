@@ -1,12 +1,24 @@
 """Sequential rules: what followed the user's newest items in everybody's past."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
-from numpy.typing import NDArray
 
 from online.batch import Batch, Scores
-from online.experts.base import Column
-from online.sparse import SparseRows, SparseScores
+from online.compiled import compiled
+from online.experts.base import Column, Kernels, register
+from online.selection import Sums, choose, log_shares, new_sums
+from online.sparse import Pool, SparseRows, add, sum_rows
 from state.tables import Tables
+
+
+class RulesState(NamedTuple):
+    """Arrays of one batch; `decays` and `amounts`: weights per item back, of a score and of a count."""
+
+    pool: Pool
+    sums: Sums
+    decays: Scores
+    amounts: Scores
 
 
 class SequentialRules:
@@ -24,32 +36,51 @@ class SequentialRules:
         self._decays = (decay ** np.arange(window)).astype(np.float32)
         self._amounts = (1.0 / np.arange(1, window + 1)).astype(np.float32)
         self._rules = SparseRows(len(base))
-        self._scores = SparseScores(0)
+        self._sums = new_sums(len(base))
 
-    def nominate(self, batch: Batch, item: NDArray[np.int32], rank: NDArray[np.int32]) -> None:
-        """See `Expert`."""
-        self._scores = self._rules.scores(batch.history, self._decays, batch)
-        self._scores.select(batch, np.float32(0), item, rank)
-
-    def features(self, batch: Batch, item: NDArray[np.int32], n: NDArray[np.int32], out: Scores) -> None:
-        """See `Expert`."""
-        self._scores.mass_features(batch, item, n, out[0])
-
-    def learn(self, batch: Batch) -> None:
-        """See `Expert`; repeats count too."""
-        self._rules.add(batch.history[:, : len(self._decays)], batch.target, self._amounts)
+    def prepare(self, batch: Batch) -> RulesState:
+        """See `Signal`."""
+        pool = self._rules.prepare(batch.history[:, : len(self._amounts)])
+        return RulesState(pool, self._sums, self._decays, self._amounts)
 
     def grow(self, base: Scores) -> None:
-        """See `Expert`."""
+        """See `Signal`."""
         self._rules.grow(len(base))
+        self._sums = new_sums(len(base))
 
     def move(self, row: int, moved: Scores) -> None:
-        """See `Expert`; rules know no text."""
+        """See `Signal`; rules know no text."""
 
     def tables(self) -> Tables:
-        """See `Expert`."""
+        """See `Signal`."""
         return self._rules.tables("rules")
 
     def load(self, tables: Tables) -> None:
-        """See `Expert`."""
+        """See `Signal`."""
         self._rules.load(tables, "rules")
+        self._sums = new_sums(len(self._rules.size))
+
+
+@compiled
+def nominate(s: Any, event: Any, top: Any) -> int:
+    """See `Kernels`."""
+    used = sum_rows(s.pool, event.history, s.decays, s.sums)
+    return choose(s.sums, used, np.float32(0), event, top)  # type: ignore[no-any-return]
+
+
+@compiled
+def describe(s: Any, event: Any, item: Any, out: Any) -> None:
+    """See `Kernels`."""
+    log_shares(s.sums, item, out[0])
+
+
+@compiled
+def learn(s: Any, event: Any) -> None:
+    """See `Kernels`; repeats count too."""
+    for p in range(min(event.history.shape[0], s.amounts.shape[0])):
+        if event.history[p] < 0:
+            break
+        add(s.pool, event.history[p], event.target, s.amounts[p])
+
+
+register(RulesState, Kernels(1, nominate, describe, learn))

@@ -1,12 +1,24 @@
 """Togetherness: what stood near the newest items of the basket in everybody's baskets, before or after."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
-from numpy.typing import NDArray
 
 from online.batch import Batch, Scores
-from online.experts.base import Column
-from online.sparse import SparseRows, SparseScores
+from online.compiled import compiled
+from online.experts.base import Column, Kernels, register
+from online.selection import Sums, choose, log_shares, new_sums
+from online.sparse import Pool, SparseRows, add, sum_rows
 from state.tables import Tables
+
+
+class TogetherState(NamedTuple):
+    """Arrays of one batch; `decays` and `amounts`: weights per item back, of a score and of a count."""
+
+    pool: Pool
+    sums: Sums
+    decays: Scores
+    amounts: Scores
 
 
 class Together:
@@ -25,42 +37,61 @@ class Together:
         self._decays = (decay ** np.arange(window)).astype(np.float32)
         self._amounts = (1.0 / np.arange(1, window + 1)).astype(np.float32)
         self._pairs = SparseRows(len(base))
-        self._scores = SparseScores(0)
+        self._sums = new_sums(len(base))
 
-    def nominate(self, batch: Batch, item: NDArray[np.int32], rank: NDArray[np.int32]) -> None:
-        """See `Expert`."""
-        self._scores = self._pairs.scores(self._basket(batch), self._decays, batch)
-        self._scores.select(batch, np.float32(0), item, rank)
-
-    def features(self, batch: Batch, item: NDArray[np.int32], n: NDArray[np.int32], out: Scores) -> None:
-        """See `Expert`."""
-        self._scores.mass_features(batch, item, n, out[0])
-
-    def learn(self, batch: Batch) -> None:
-        """See `Expert`; repeats count too."""
-        basket = self._basket(batch)
-        amounts = self._amounts[: basket.shape[1]]
-        self._pairs.add(basket, batch.target, amounts)
-        for p, amount in enumerate(amounts):
-            pair = basket[:, p] >= 0
-            self._pairs.add(batch.target[pair, None], basket[pair, p], np.array([amount]))
+    def prepare(self, batch: Batch) -> TogetherState:
+        """See `Signal`."""
+        history = batch.history[:, : len(self._amounts)]
+        both = np.concatenate([history, np.broadcast_to(batch.target[:, None], history.shape)])
+        pool = self._pairs.prepare(both)
+        return TogetherState(pool, self._sums, self._decays, self._amounts)
 
     def grow(self, base: Scores) -> None:
-        """See `Expert`."""
+        """See `Signal`."""
         self._pairs.grow(len(base))
+        self._sums = new_sums(len(base))
 
     def move(self, row: int, moved: Scores) -> None:
-        """See `Expert`; pairs know no text."""
+        """See `Signal`; pairs know no text."""
 
     def tables(self) -> Tables:
-        """See `Expert`."""
+        """See `Signal`."""
         return self._pairs.tables("pairs")
 
     def load(self, tables: Tables) -> None:
-        """See `Expert`."""
+        """See `Signal`."""
         self._pairs.load(tables, "pairs")
+        self._sums = new_sums(len(self._pairs.size))
 
-    def _basket(self, batch: Batch) -> NDArray[np.int32]:
-        """Return the newest items of each event's basket, newest first, -1 padded; shape (B, window)."""
-        history = batch.history[:, : len(self._decays)]
-        return np.where(np.arange(history.shape[1]) < batch.position[:, None], history, np.int32(-1))
+
+@compiled
+def _basket(event: Any) -> Any:
+    """Return the newest items of the event's basket, newest first."""
+    return event.history[: event.position]
+
+
+@compiled
+def nominate(s: Any, event: Any, top: Any) -> int:
+    """See `Kernels`."""
+    used = sum_rows(s.pool, _basket(event), s.decays, s.sums)
+    return choose(s.sums, used, np.float32(0), event, top)  # type: ignore[no-any-return]
+
+
+@compiled
+def describe(s: Any, event: Any, item: Any, out: Any) -> None:
+    """See `Kernels`."""
+    log_shares(s.sums, item, out[0])
+
+
+@compiled
+def learn(s: Any, event: Any) -> None:
+    """See `Kernels`; repeats count too."""
+    basket = _basket(event)
+    for p in range(min(basket.shape[0], s.amounts.shape[0])):
+        if basket[p] < 0:
+            break
+        add(s.pool, basket[p], event.target, s.amounts[p])
+        add(s.pool, event.target, basket[p], s.amounts[p])
+
+
+register(TogetherState, Kernels(1, nominate, describe, learn))

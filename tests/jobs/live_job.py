@@ -42,13 +42,13 @@ class LiveJob:
             more: lines of `[flink]`.
         """
         self.folder = folder
-        self._file = folder / "job.toml"
+        self.file = folder / "job.toml"
         tables = ("events", "vectors", "lists", "dead_letters", "metrics")
         keys = {"events": 'lateness = "6h"\n', "lists": 'tick = "2h"\n'}
         text = "".join(f'[{table}]\ntopic = "{name}.{table}"\n{keys.get(table, "")}' for table in tables)
         flink = f'[flink]\ncheckpoints = "state"\n{more}'
-        self._file.write_text(f'name = "{name}"\n{text}[kafka]\nbootstrap = "{kafka}"\n{flink}')
-        self.config: Config = load_config(self._file)
+        self.file.write_text(f'name = "{name}"\n{text}[kafka]\nbootstrap = "{kafka}"\n{flink}')
+        self.config: Config = load_config(self.file)
         create(Admin(kafka), [kept_whole(topic) for topic in plan(self.config, partitions, retention_ms=FOREVER)])
         self._children: list[subprocess.Popen[bytes]] = []
 
@@ -98,7 +98,7 @@ class LiveJob:
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start `headwater run`; return at once."""
-        command = [sys.executable, "-m", "jobs.cli", "run", "--config", str(self._file), *arguments]
+        command = [sys.executable, "-m", "jobs.cli", "run", "--config", str(self.file), *arguments]
         with (self.folder / f"run-{len(self._children) + 1}.log").open("wb") as log:
             self._children.append(subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log))
         return self._children[-1]
