@@ -33,9 +33,10 @@ class Crew:
         """Keep logs in `logs`, which is there."""
         self._logs = logs
         self._children: list[_Child] = []
+        self._ending: set[str] = set()
 
-    def start(self, *arguments: str) -> None:
-        """Start `headwater ARGUMENTS`; its name is the first of them."""
+    def start(self, *arguments: str, ends: bool = False) -> None:
+        """Start `headwater ARGUMENTS`; its name is the first of them. `ends`: it may end by itself, if it ends well."""
         log = self._logs / f"{arguments[0]}.log"
         with log.open("wb") as out:
             process = subprocess.Popen(
@@ -46,18 +47,26 @@ class Crew:
                 env=environment(),
                 start_new_session=True,
             )
+        if ends:
+            self._ending.add(arguments[0])
         self._children.append(_Child(arguments[0], process, log))
 
     def check(self) -> None:
-        """Hold that all are running.
+        """Hold that all are running, but for those that may end and have ended well.
 
         Raises:
             HeadwaterError: one has ended by itself.
         """
         for name, process, log in self._children:
-            if (status := process.poll()) is not None:
+            if (status := process.poll()) is not None and not (name in self._ending and status == 0):
                 tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:])
                 raise HeadwaterError(f"headwater {name} ended by itself (status {status}):\n{tail}\nits log is {log}")
+
+    def is_done(self, name: str) -> bool:
+        """Say whether a child that ends by itself has ended well; `check` tells where it has not."""
+        done = [child for child in self._children if child.name == name and child.process.poll() == 0]
+        self._children = [child for child in self._children if child not in done]
+        return bool(done)
 
     def log_holds(self, name: str, text: str) -> bool:
         """Say whether a child has told `text`."""

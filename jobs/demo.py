@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+import numpy as np
+
 from jobs.broker import Broker, free_port, require_free
 from jobs.config import Config, load_config
 from jobs.crew import Crew
@@ -21,6 +23,7 @@ from jobs.sending import Sender
 from jobs.simulate_topics import item_value
 from jobs.topics import create, plan
 from models.items import Columns, Item, load_items
+from models.vectors import ItemVectors, write_vectors
 from state.errors import HeadwaterError
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "movietweetings"
@@ -30,7 +33,7 @@ PORT = 8321  # of the page
 LIMIT_S = 300.0  # of one step
 _POLL_S = 0.2
 _ANSWER_S = 10.0
-_OURS = ("broker", "state", "logs", "job.toml")  # in the folder; what an earlier demo left of these is removed
+_OURS = ("broker", "state", "logs", "warm", "job.toml")  # in the folder; what an earlier demo left of these is removed
 
 _JOB = """# Written by headwater demo.
 name = "demo-live"
@@ -63,6 +66,17 @@ bootstrap = "{bootstrap}"
 [flink]
 checkpoints = "state"
 checkpoint_interval = "300ms"
+"""
+
+_WARM = """[events]
+path = "events.csv"
+
+[vectors]
+path = "vectors.safetensors"
+
+[lists]
+candidates = "unseen"
+tick = "20s"
 """
 
 
@@ -127,7 +141,10 @@ def _run(args: argparse.Namespace, folder: Path, broker: Broker, crew: Crew, sto
     items = _films(args.items)
     _send(items, config)
     crew.start("encode", "--config", str(job))
+    _warm(folder / "warm", crew)
     if not wait_for(lambda: _count(config, config.vectors.topic) >= len(items), f"{len(items):,} films encoded"):
+        return
+    if not wait_for(lambda: crew.is_done("replay"), "learner compiled"):
         return
     crew.start("run", "--config", str(job))
     if not wait_for(lambda: crew.log_holds("run", " started"), "job started"):
@@ -174,6 +191,21 @@ def _films(most: int) -> list[Item]:
         counts = Counter(row["item"] for row in csv.DictReader(file))
     items = load_items(EXAMPLE / "items.csv", Columns("item", ("title", "genres")))
     return sorted(items, key=lambda item: (-counts[item.item], item.item))[:most]
+
+
+def _warm(folder: Path, crew: Crew) -> None:
+    """Compile the learner's kernels beside the encoder: a replay of a few made-up events, whose lists nobody needs."""
+    folder.mkdir()
+    items = tuple(f"i{number}" for number in range(50))
+    vectors = np.random.default_rng(1).normal(size=(len(items), 8)).astype(np.float32)
+    write_vectors(
+        folder / "vectors.safetensors", ItemVectors("made-up", items, vectors, np.zeros(len(items), np.int64))
+    )
+    rows = [f"u{number % 7},i{number * number % 50},{1_700_000_000 + number}" for number in range(200)]
+    (folder / "events.csv").write_text("\n".join(["user,item,ts", *rows, ""]), encoding="utf-8")
+    (folder / "job.toml").write_text(_WARM, encoding="utf-8")
+    line = ("--engine", "python", "--no-peers", "--why", "--out", str(folder / "out"))
+    crew.start("replay", "--config", str(folder / "job.toml"), *line, ends=True)
 
 
 def _send(items: list[Item], config: Config) -> None:
