@@ -126,7 +126,7 @@ def _run(args: argparse.Namespace, folder: Path, broker: Broker, crew: Crew, sto
             stop.wait(_POLL_S)
         return False
 
-    _tell("starting; about two minutes until the first lists, most of it for the language model and the compiler")
+    _tell("starting; two to three minutes until the first lists, one when models and kernels are cached")
     broker.start()
     if not wait_for(lambda: True, f"broker at {broker.bootstrap}"):
         return
