@@ -8,7 +8,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 READY := .venv/.ready
 DEMO := out/demo
-FAST := not flink and not kafka and not model and not slow
+FAST := not flink and not kafka and not model and not browser and not slow
 
 # One thread for each numeric library: with more they fight over the cores and everything is slower.
 export OMP_NUM_THREADS := 1
@@ -19,10 +19,10 @@ FITS := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.10 python3; do \
 	$$p -c '$(FITS)' >/dev/null 2>&1 && echo $$p && break; done)
 
-.PHONY: help setup jars check test demo clean
+.PHONY: help setup jars check test demo demo-live clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
 setup: $(READY)  ## make .venv with everything in it (about 3 minutes, 6 GB; at once when nothing changed)
 
@@ -56,8 +56,12 @@ test: $(READY) jars  ## the whole suite, real Flink, Kafka and language model in
 	done; exit $$status
 
 demo: $(READY)  ## replay 141,695 real events through Flink; lists, metrics and a report in out/demo
-	$(BIN)/headwater replay --config examples/movietweetings/job.toml --out $(DEMO)
+	$(BIN)/headwater replay --config examples/movietweetings/job.toml --why --out $(DEMO)
 	@echo "Report: $(DEMO)/report.html (figures: $(DEMO)/report.json, lists: $(DEMO)/recommendations/)"
+	@echo "Look at its users and lists: $(BIN)/headwater serve --replay $(DEMO) --open"
+
+demo-live: $(READY)  ## the same live on this machine: broker, encoder, job, visitors and a page, until Ctrl-C
+	@$(BIN)/headwater demo
 
 clean:  ## remove outputs and caches (.venv and the fetched jars stay)
 	rm -rf out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -20,11 +20,16 @@ COMMANDS = {
     "stop": ("jobs.stop", "end a job on a Flink cluster after a savepoint"),
     "status": ("jobs.status", "how a job on a Flink cluster is, and from what it would go on"),
     "compare": ("jobs.compare", "tell whether one replay is better than another, or the difference is chance"),
-    "simulate": ("jobs.simulate", "write a made-up log whose best possible quality is known"),
+    "serve": ("view.serve", "serve the newest lists by REST, with meters and a page that watches the run"),
+    "simulate": (
+        "jobs.simulate",
+        "write a made-up log whose best possible quality is known, or send events to a live job",
+    ),
     "encode": ("jobs.encode", "turn item texts into vectors, once or as a side process on topics"),
     "cluster": ("jobs.cluster", "start, stop or show a real Flink cluster on this machine"),
     "kafka": ("jobs.broker", "start, stop or show a one-node Kafka broker for development"),
     "topics": ("jobs.topics", "create the topics of a job"),
+    "demo": ("jobs.demo", "run broker, encoder, job, visitors and page on this machine, until Ctrl-C"),
     "doctor": ("jobs.doctor", "say what is wrong with this machine, configuration, broker or jars"),
 }
 """Name -> (module with `add_arguments(parser)` and `main(args) -> int`, help)."""

@@ -94,6 +94,7 @@ class Lists:
 
     candidates: Annotated[Candidates, choice(*get_args(Candidates))] = "unseen"  # which items may enter a user's list
     top_k: Annotated[int, whole(1, 1000)] = 20  # items per list
+    why: bool = False  # each list tells what every part of the blend adds to its items' scores; 1.5 KB more a list
     tick_ms: Annotated[int, duration("10ms", "365d")] = -1  # ms of event time between refreshes; -1: see DEFAULT_MS
     topic: Topic = ""
     path: OptionalPath = None
@@ -153,6 +154,7 @@ class Config:
             domain=self.domain,
             candidates=self.lists.candidates,
             top_k=self.lists.top_k,
+            why=self.lists.why,
             tick_ms=self.lists.tick_ms,
             lateness_ms=self.events.lateness_ms,
             max_bytes=self.events.max_bytes,
@@ -190,6 +192,7 @@ FLAGS = {
     "vectors.path": "--vectors",
     "lists.candidates": "--candidates",
     "lists.tick": "--tick",
+    "lists.why": "--why",
     "flink.mode": "--mode",
     "flink.parallelism": "--parallelism",
 }

@@ -162,9 +162,6 @@ def open_consumer(bootstrap: str, properties: Mapping[str, Any], *, group: str) 
     """Return a silent consumer of committed records that starts at the beginning and commits nothing."""
     from confluent_kafka import Consumer
 
-    admin = Admin(bootstrap, properties)  # it tells in one line what is wrong with the broker or the properties
-    admin.metadata()
-    known = {key: value for key, value in for_librdkafka(dict(properties)).items() if key not in admin.ignored}
     ours = {
         "bootstrap.servers": bootstrap,
         "group.id": group,
@@ -173,7 +170,22 @@ def open_consumer(bootstrap: str, properties: Mapping[str, Any], *, group: str) 
         "enable.partition.eof": True,
         "isolation.level": "read_committed",
     }
-    return Consumer({**known, **ours}, logger=_SILENT)
+    return Consumer({**_known(bootstrap, properties), **ours}, logger=_SILENT)
+
+
+def open_producer(bootstrap: str, properties: Mapping[str, Any]) -> Any:
+    """Return a silent producer that neither loses nor repeats a record while it lives."""
+    from confluent_kafka import Producer
+
+    ours = {"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5}
+    return Producer({**_known(bootstrap, properties), **ours}, logger=_SILENT)
+
+
+def _known(bootstrap: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the properties that librdkafka knows; tell in one line what is wrong with them or with the broker."""
+    admin = Admin(bootstrap, properties)
+    admin.metadata()
+    return {key: value for key, value in for_librdkafka(dict(properties)).items() if key not in admin.ignored}
 
 
 def for_librdkafka(properties: dict[str, Any]) -> dict[str, Any]:

@@ -56,6 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--candidates", choices=("unseen", "not_in_basket", "all"), help="which items a list may hold")
     parser.add_argument("--out", type=Path, metavar="DIR", help="output folder (out/NAME)")
     parser.add_argument("--tick", metavar="T", help="event time between refreshes, as in 5m or 1h")
+    parser.add_argument(
+        "--why", action="store_true", default=None, help="lists tell what each part of the blend adds to each score"
+    )
     parser.add_argument("--limit", type=int, metavar="N", help="read only the first N rows")
     parser.add_argument("--engine", choices=("flink", "python"), default="flink", help="(%(default)s)")
     parser.add_argument("--mode", choices=("auto", "thread", "process"), help="how Flink runs Python (auto)")
@@ -146,6 +149,7 @@ def _advice(config: Config) -> str:
 def _config(args: argparse.Namespace) -> Config:
     overrides = {
         "lists.tick": args.tick,
+        "lists.why": args.why,
         "flink.mode": args.mode,
         "flink.parallelism": args.parallelism,
         "vectors.path": None if args.vectors is None else str(args.vectors.absolute()),

@@ -1,4 +1,4 @@
-"""`headwater simulate`: write a made-up log with a job.toml, and the quality that nobody can exceed on it."""
+"""`headwater simulate`: a made-up log in files, with the quality that nobody can exceed; or events to live topics."""
 
 import argparse
 import csv
@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from jobs import simulate_topics
 from online.evaluation.slices import HEADLINES
 from online.simulation import Simulated, simulate
 from state.errors import HeadwaterError
@@ -30,19 +31,30 @@ tick = "1h"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--out", type=Path, metavar="DIR", required=True, help="folder for the log; must hold none yet")
-    parser.add_argument("--events", type=int, default=60_000, metavar="N", help="events (%(default)s)")
-    parser.add_argument("--items", type=int, default=1000, metavar="N", help="items (%(default)s)")
-    parser.add_argument("--users", type=int, default=2000, metavar="N", help="users (%(default)s)")
+    files = parser.add_argument_group("to files")
+    files.add_argument("--out", type=Path, metavar="DIR", help="folder for the log; must hold none yet")
+    files.add_argument("--events", type=int, default=60_000, metavar="N", help="events (%(default)s)")
+    files.add_argument("--items", type=int, default=1000, metavar="N", help="items (%(default)s)")
+    files.add_argument("--users", type=int, default=2000, metavar="N", help="users (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the generator (%(default)s)")
+    simulate_topics.add_arguments(parser)
     parser.epilog = (
-        f"{OPTIMUM} tells the HR@10 of a list of the ten likeliest items, which follow from what a learner sees: the "
-        "user's past and the time. Replay the log and compare: headwater replay --config DIR/job.toml."
+        f"{OPTIMUM} in DIR tells the HR@10 of a list of the ten likeliest items, which follow from what a learner "
+        "sees: the user's past and the time. Replay the log and compare: headwater replay --config DIR/job.toml. "
+        "On topics it goes on until the log ends, --limit is reached or Ctrl-C."
     )
 
 
 def main(args: argparse.Namespace) -> int:
     """Run the command."""
+    if (args.out is None) == (args.config is None):
+        raise HeadwaterError(
+            "expected either --out DIR for a made-up log in files, or --config job.toml to send events to its topics"
+        )
+    return simulate_topics.run(args) if args.out is None else _write_log(args)
+
+
+def _write_log(args: argparse.Namespace) -> int:
     for name, least in _LEAST.items():
         if getattr(args, name) < least:
             raise HeadwaterError(f"--{name} is {getattr(args, name)}; expected at least {least}")

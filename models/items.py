@@ -1,7 +1,7 @@
 """Items as they come: rows of a CSV, JSON lines or Parquet file, or records of the items topic."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +33,7 @@ class Item:
     item: str
     text: str  # "" where there is none: its vector then comes from its id
     available_at_ms: int = 0  # event time from which it may be shown, Unix ms; 0 = from the start, NEVER_MS = never
+    title: str = field(default="", compare=False)  # the first of its texts: what a person calls it
 
 
 class Retired(NamedTuple):
@@ -151,11 +152,14 @@ def _recorded(item: str, found: _Record) -> Item | Retired | Unreadable:
     item.encode()  # a lone surrogate, which JSON escapes can spell, is no text
     if not found.available:
         return Retired(item)
-    text = _join(getattr(found, name) for name in TEXT_COLUMNS)
+    texts = [getattr(found, name) for name in TEXT_COLUMNS]
+    text = _join(texts)
     text.encode()
     at = text_of(found.available_at) or ""
     at_ms = time_reader("auto")(at) if at.strip() else 0
-    return Item(item, text, at_ms) if at_ms >= 0 else Unreadable("bad_time", f"available_at is {at[:40]!r}")
+    return (
+        Item(item, text, at_ms, _first(texts)) if at_ms >= 0 else Unreadable("bad_time", f"available_at is {at[:40]!r}")
+    )
 
 
 def _columns(path: Path, table: Table, columns: Columns) -> dict[str, str]:
@@ -199,8 +203,16 @@ def _item(row: Row, read_time: ReadTime) -> Item:
             f"(item {item!r}) has the time {at[:40]!r} for available_at; expected Unix seconds, Unix milliseconds or "
             "ISO 8601, or nothing for an item available from the start"
         )
-    return Item(item, _join(texts), at_ms if shown else NEVER_MS)
+    return Item(item, _join(texts), at_ms if shown else NEVER_MS, _first(texts))
 
 
 def _join(parts: Iterable[Any]) -> str:
-    return JOIN.join(filter(None, ((text_of(part) or "").strip() for part in parts)))
+    return JOIN.join(_texts(parts))
+
+
+def _first(parts: Iterable[Any]) -> str:
+    return next(_texts(parts), "")
+
+
+def _texts(parts: Iterable[Any]) -> Iterator[str]:
+    return filter(None, ((text_of(part) or "").strip() for part in parts))

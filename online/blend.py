@@ -127,6 +127,20 @@ def score(s: Any, event: Any, logs: Any, z: Any) -> None:
 
 
 @compiled
+def weigh(s: Any, event: Any, logs: Any, terms: Any) -> None:
+    """Write what each feature, and last the mixture, adds to z; `logs` is what `score` made of it; both (F, n).
+
+    What the network adds is the rest of z.
+    """
+    _, rows, _ = _buckets(event)
+    for f in range(logs.shape[0]):
+        terms[f] = np.float32(0)
+        add_linear(logs[f : f + 1], rows, s.weights[:, f : f + 1], terms[f])
+    if s.new >= 0:
+        _favour_new(s, logs, terms[s.new])
+
+
+@compiled
 def rank_and_learn(s: Any, event: Any, logs: Any, at: int, learns: bool, z: Any, ranks: Any, chance: Any) -> None:
     """Score an event's candidates, rank the target, and then learn it.
 

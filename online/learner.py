@@ -18,9 +18,10 @@ from online.experts.ensemble import Ensemble
 from online.experts.lineup import lineup
 from online.history import History
 from online.kernels import best_first, log_row
-from online.prequential import predict_and_learn, score_candidates
+from online.prequential import Scored, predict_and_learn, score_candidates
 from online.safety import SafetyFloor
 from online.settings import Settings
+from online.why import explain
 from state.tables import Tables, sha256_of
 from state.tick import Row, Share
 
@@ -35,7 +36,7 @@ class After(msgspec.Struct, frozen=True, gc=False):
     event_id: str
 
 
-class UserList(msgspec.Struct, frozen=True, gc=False):
+class UserList(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One refreshed list, as it goes to the recommendations topic."""
 
     user: str
@@ -45,6 +46,7 @@ class UserList(msgspec.Struct, frozen=True, gc=False):
     after: After
     items: list[str]  # best first
     scores: list[float]  # of the blend, rounded to 1e-5; log shares of popularity where the safety floor holds
+    why: dict[str, list[float]] | None = None  # part -> what it adds to each item's score; where `Settings.why`
 
 
 class TickMetrics(msgspec.Struct, frozen=True):
@@ -282,7 +284,9 @@ class Learner:
         lists: list[UserList] = []
         names, order = self._catalogue.names(), self._catalogue.order()
         for batch, states in self._ensemble.passing(self._list_batches(users, histories), learns=False):
-            found = score_candidates(states, self._blend.state, batch, self._shape, self._safety.feature)
+            found = score_candidates(
+                states, self._blend.state, batch, self._shape, self._safety.feature, self._settings.why
+            )
             best = np.empty((len(batch.past), self._settings.top_k), np.int32)
             best_score = np.empty(best.shape, np.float32)
             best_first(found.item, found.score, found.n, order, best, best_score)
@@ -290,7 +294,7 @@ class Learner:
             length = np.count_nonzero(best >= 0, axis=1).tolist()
             named = names[best].tolist()
             due = users[len(lists) : len(lists) + len(length)]
-            for user, items, scores, k in zip(due, named, rounded, length, strict=True):
+            for user, items, scores, k, why in zip(due, named, rounded, length, self._why(found, best), strict=True):
                 row = last[user]
                 lists.append(
                     UserList(
@@ -301,9 +305,16 @@ class Learner:
                         after=After(row.partition, row.offset, row.event_id),
                         items=items[:k],
                         scores=scores[:k],
+                        why=why,
                     )
                 )
         return lists
+
+    def _why(self, found: Scored, best: NDArray[np.int32]) -> Sequence[dict[str, list[float]] | None]:
+        """Return the parts' shares in the scores of each user's list, None where they are not asked for."""
+        if not self._settings.why:
+            return [None] * len(best)
+        return explain({part.name: len(part.columns) for part in self._lineup.parts}, found, best)
 
     def _list_batches(self, users: list[str], histories: dict[str, History[int]]) -> Iterator[Batch]:
         for first in range(0, len(users), LIST_BATCH):
@@ -336,7 +347,8 @@ def _rounded(values: NDArray[np.float32], digits: int) -> list[float]:
 
 def identity(settings: Settings, catalogue: Catalogue) -> str:
     """Return the hex SHA-256 of what must not change under a restored state: settings, line-up, initial catalogue."""
-    digest = hashlib.sha256(msgspec.json.encode(settings, order="sorted"))
+    told = replace(settings, why=False)  # it explains lists and shapes nothing that is learned
+    digest = hashlib.sha256(msgspec.json.encode(told, order="sorted"))
     columns = lineup(settings.learning, settings.candidates, catalogue.base[:0]).columns
     digest.update(msgspec.json.encode(columns))
     digest.update("\n".join([catalogue.model_id, *catalogue.items]).encode())

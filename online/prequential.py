@@ -35,11 +35,16 @@ class Predicted(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """Candidates and their scores by who is served: of event e the first n[e]; shapes (B, C), (B, C) and (B,)."""
+    """Candidates and their scores by who is served: of event e the first n[e]; shapes (B, C), (B, C) and (B,).
+
+    Attributes:
+        terms: see `blend.weigh`, shape (B, F + 1, C); of no event where they are not asked for.
+    """
 
     item: NDArray[np.int32]
     score: Scores
     n: NDArray[np.int32]
+    terms: Scores
 
 
 def predict_and_learn(
@@ -64,11 +69,16 @@ def predict_and_learn(
 
 
 def score_candidates(
-    states: tuple[Any, ...], mixer: blend.BlendState, batch: Batch, shape: tuple[int, int, int], feature: int = BLEND
-) -> Scored:
-    """Score the candidates of users whose lists are due; arguments as of `predict_and_learn`. It learns nothing."""
+    states: tuple[Any, ...], mixer: blend.BlendState, batch: Batch, shape: tuple[int, int, int],
+    feature: int = BLEND, weighs: bool = False,
+) -> Scored:  # fmt: skip
+    """Score the candidates of users whose lists are due, and say why if `weighs`; it learns nothing.
+
+    The other arguments are those of `predict_and_learn`.
+    """
     B, C = len(batch.target), _most(shape, len(batch.open))
-    scored = Scored(np.empty((B, C), np.int32), np.empty((B, C), np.float32), np.empty(B, np.int32))
+    terms = np.empty((B if weighs else 0, shape[2] + 1, C), np.float32)
+    scored = Scored(np.empty((B, C), np.int32), np.empty((B, C), np.float32), np.empty(B, np.int32), terms)
     _score_candidates(states, mixer, batch, *shape, feature, *scored)
     return scored
 
@@ -131,7 +141,7 @@ def _rank(row: Any, at: int, chance: Any) -> int:
 @compiled_long
 def _score_candidates(
     states: Any, mixer: Any, batch: Any, experts: int, keep: int, features: int, feature: int, item: Any, score: Any,
-    count: Any,
+    count: Any, terms: Any,
 ) -> None:  # fmt: skip
     N = batch.open.shape[0]
     hidden, column = batch.open == 0, np.full(N, FREE, np.int32)
@@ -145,8 +155,13 @@ def _score_candidates(
         describe_each(states, event, item[e, :n], logs)
         if feature != BLEND:
             score[e, :n] = logs[feature]
+            if terms.shape[0]:
+                terms[e, :, :n] = np.float32(0)
+                terms[e, feature, :n] = logs[feature]
         elif n:
             blend.score(mixer, event, logs, score[e, :n])
+            if terms.shape[0]:
+                blend.weigh(mixer, event, logs, terms[e, :, :n])
         count[e] = n
         free(column, item[e, :n])
         leave(batch, event)

