@@ -14,12 +14,11 @@ from jobs.config import Config, load_config
 from jobs.kafka_client import Admin
 from jobs.topics import FOREVER, Topic, create, plan
 from online.record import Record
+from tests.faults.checker import Seen
 
 ROOT = Path(__file__).parents[2]
 START_S, END_S = 120.0, 240.0  # on cores shared with others
 STARTED = (" started\n", " goes on from ")
-
-Message = tuple[bytes | None, bytes | None]  # key, value
 
 
 def kept_whole(topic: Topic) -> Topic:
@@ -42,13 +41,13 @@ class LiveJob:
             more: lines of `[flink]`.
         """
         self.folder = folder
-        self._file = folder / "job.toml"
+        self.file = folder / "job.toml"
         tables = ("events", "vectors", "lists", "dead_letters", "metrics")
         keys = {"events": 'lateness = "6h"\n', "lists": 'tick = "2h"\n'}
         text = "".join(f'[{table}]\ntopic = "{name}.{table}"\n{keys.get(table, "")}' for table in tables)
         flink = f'[flink]\ncheckpoints = "state"\n{more}'
-        self._file.write_text(f'name = "{name}"\n{text}[kafka]\nbootstrap = "{kafka}"\n{flink}')
-        self.config: Config = load_config(self._file)
+        self.file.write_text(f'name = "{name}"\n{text}[kafka]\nbootstrap = "{kafka}"\n{flink}')
+        self.config: Config = load_config(self.file)
         create(Admin(kafka), [kept_whole(topic) for topic in plan(self.config, partitions, retention_ms=FOREVER)])
         self._children: list[subprocess.Popen[bytes]] = []
 
@@ -98,7 +97,7 @@ class LiveJob:
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start `headwater run`; return at once."""
-        command = [sys.executable, "-m", "jobs.cli", "run", "--config", str(self._file), *arguments]
+        command = [sys.executable, "-m", "jobs.cli", "run", "--config", str(self.file), *arguments]
         with (self.folder / f"run-{len(self._children) + 1}.log").open("wb") as log:
             self._children.append(subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log))
         return self._children[-1]
@@ -140,7 +139,7 @@ class LiveJob:
         [child] = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return int(child)
 
-    def read(self, topic: str) -> list[Message]:
+    def read(self, topic: str) -> list[Seen]:
         """Return what a reader of committed records sees, partition by partition."""
         from confluent_kafka import Consumer, TopicPartition
 
@@ -155,7 +154,7 @@ class LiveJob:
         )
         partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
         consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
-        found: dict[int, list[Message]] = {partition: [] for partition in partitions}
+        found: dict[int, list[Seen]] = {partition: [] for partition in partitions}
         left = set(partitions)
         deadline = time.monotonic() + 60
         while left:
@@ -163,7 +162,8 @@ class LiveJob:
                 if message.error():
                     left.discard(message.partition())
                 else:
-                    found[message.partition()].append((message.key(), message.value()))
+                    seen = Seen(message.key(), message.value(), message.partition(), message.offset())
+                    found[seen.partition].append(seen)
             assert time.monotonic() < deadline, f"{topic} does not end: an open transaction?"
         consumer.close()
-        return [message for partition in sorted(found) for message in found[partition]]
+        return [seen for partition in sorted(found) for seen in found[partition]]

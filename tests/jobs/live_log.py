@@ -119,6 +119,17 @@ def item_changes(items: Sequence[str], first: int, start_ms: int, end_ms: int) -
     ]
 
 
+def in_parts(log: Sequence[Sent], count: int) -> list[list[Record]]:
+    """Cut each partition in `count`; return the first pieces of all partitions, the second ones, and so on."""
+    parts: list[list[Record]] = [[] for _ in range(count)]
+    for partition in {sent.record.partition for sent in log}:
+        records = [sent.record for sent in log if sent.record.partition == partition]
+        cuts = [len(records) * number // count for number in range(count + 1)]
+        for number, (start, end) in enumerate(itertools.pairwise(cuts)):
+            parts[number] += records[start:end]
+    return parts
+
+
 def _rows(events: int) -> list[dict[str, str]]:
     with gzip.open(EVENTS, "rt", encoding="utf-8", newline="") as file:
         return list(itertools.islice(csv.DictReader(file), events))

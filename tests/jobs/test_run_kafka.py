@@ -1,59 +1,23 @@
 """The live loop on a real broker: what readers see equals the oracle, byte for byte, each exactly once."""
 
-import itertools
-import json
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 
-from jobs.catalogues import decode_change, load_catalogue
 from jobs.config import Config
 from jobs.snapshot import freeze_vectors
-from models.vectors import read_vectors
-from online.catalogue import ItemChange
-from online.learner import Learner
-from online.loop import run_loop
-from online.outputs import Message, dead_letter_message, list_message, metrics_message
-from online.record import Record
-from online.session import DeadLetter
+from tests.faults.checker import Seen
+from tests.faults.oracle import dead_letter
 from tests.jobs.live_job import LiveJob
-from tests.jobs.live_log import Sent, initial_vectors, item_changes, items_of, real_log
+from tests.jobs.live_log import Sent, in_parts, initial_vectors, item_changes, items_of, real_log
+from tests.jobs.live_oracle import Expected, assert_right, lists_over, oracle
 
 pytestmark = [pytest.mark.flink, pytest.mark.kafka, pytest.mark.slow]
 
 EVENTS, PARTITIONS = 20_000, 3
-
-
-class Expected(NamedTuple):
-    """What the oracle says about the same records."""
-
-    lists: list[Message]
-    dead_letters: list[Message]
-    metrics: list[Message]
-    final: dict[str, Any]
-
-
-def oracle(config: Config, vectors: Path, log: Iterable[Sent], changes: Iterable[Sent]) -> Expected:
-    """Run the loop over the records in the order of partition and offset, with the same changes."""
-    settings = config.settings()
-    catalogue = load_catalogue(vectors, settings)
-    decoded = [
-        decode_change(sent.record[:5], catalogue.model_id, read_vectors(vectors).vectors.shape[1]) for sent in changes
-    ]
-    usable = [change for change in decoded if isinstance(change, ItemChange)]
-    refused = [change for change in decoded if isinstance(change, DeadLetter)]
-    lists, metrics = [], []
-    dead = [dead_letter_message(config.vectors.topic, letter) for letter in refused]
-    for result in run_loop((sent.record for sent in log), Learner(settings, catalogue), settings, usable):
-        lists += [list_message(made) for made in result.lists]
-        dead += [dead_letter_message(config.events.topic, letter) for letter in result.dead]
-        metrics += [metrics_message("", line) for line in (result.metrics, result.final) if line is not None]
-    return Expected(lists, dead, metrics, json.loads(metrics[-1].value))
 
 
 @pytest.fixture(scope="module")
@@ -86,34 +50,24 @@ def test_readers_see_the_oracles_lists(tmp_path: Path, kafka: str, log: list[Sen
         assert status == 0, told
         expected = oracle(job.config, vectors, log, [*(Sent(each, "") for each in initial), *changes])
         found = {topic: job.read(topic) for topic in (job.config.lists.topic, job.config.dead_letters.topic)}
-        assert_equal_messages(expected.lists, found[job.config.lists.topic])
-        assert_equal_messages(expected.dead_letters, found[job.config.dead_letters.topic])
-        assert expected.metrics == job.read(job.config.metrics.topic)
-        check_dead_letters(job.config, found[job.config.dead_letters.topic], log, changes)
+        dead_letters = found[job.config.dead_letters.topic]
+        assert_right(expected.lists, found[job.config.lists.topic], expected.dead_letters, dead_letters)
+        assert expected.metrics == [seen[:2] for seen in job.read(job.config.metrics.topic)]
+        check_dead_letters(job.config, dead_letters, log, changes)
         dead = sum(1 for sent in log if sent.reason)
         assert len(records) == expected.final["accepted"] + expected.final["duplicates"] + dead
         assert_is_the_log_of_the_issue(log, expected)
 
 
-def assert_equal_messages(expected: Iterable[Message], found: Iterable[tuple[bytes | None, bytes | None]]) -> None:
-    """Hold that the same messages are there, each as often."""
-    wanted: Counter[tuple[bytes | None, bytes | None]] = Counter((key, value) for key, value in expected)
-    seen = Counter(found)
-    assert not (lost := wanted - seen), f"{lost.total()} of {wanted.total()} are lost, as {next(iter(lost))!r:.300}"
-    assert not (more := seen - wanted), f"{more.total()} too many, as {next(iter(more))!r:.300}"
-
-
-def check_dead_letters(
-    config: Config, found: list[tuple[bytes | None, bytes | None]], log: list[Sent], changes: list[Sent]
-) -> None:
+def check_dead_letters(config: Config, found: list[Seen], log: list[Sent], changes: list[Sent]) -> None:
     """Each bad record is there once, for the reason its maker gave, with its bytes and where it lay."""
     bad = [
-        dead_letter_message(topic, DeadLetter(sent.record, sent.reason))
+        dead_letter(topic, sent.record, sent.reason)
         for topic, source in ((config.events.topic, log), (config.vectors.topic, changes))
         for sent in source
         if sent.reason
     ]
-    assert_equal_messages(bad, found)
+    assert_right([], [], bad, found)
 
 
 def assert_is_the_log_of_the_issue(log: list[Sent], expected: Expected) -> None:
@@ -135,7 +89,7 @@ def test_a_stop_and_a_crash_are_invisible(tmp_path: Path, kafka: str) -> None:
         topic, lists = job.config.events.topic, job.config.lists.topic
         initial = initial_vectors(items, log[0].record.at_ms - 1000)
         job.send(job.config.vectors.topic, initial)
-        thirds = in_thirds(log)
+        thirds = in_parts(log, 3)
         seen = 0
         for number, third in enumerate(thirds):
             job.start("--mode", "thread")
@@ -150,30 +104,15 @@ def test_a_stop_and_a_crash_are_invisible(tmp_path: Path, kafka: str) -> None:
                 job.crash()
         assert f"goes on from {job.state / 'checkpoints'}" in job.log.read_text()
         expected = oracle(job.config, job.state / "vectors.safetensors", log, [Sent(each, "") for each in initial])
-        last_ms = min(
-            max(sent.record.at_ms for sent in log if sent.record.partition == partition) for partition in (0, 1)
-        )
-        over_ms = last_ms - job.config.events.lateness_ms - 1
-        over = [made for made in expected.lists if json.loads(made.value)["at"] <= over_ms]
+        over = lists_over(job.config, expected, log)
         job.wait_for(lambda: len(job.read(lists)) >= len(over))
         assert job.end(signal.SIGTERM)[0] == 0
 
-        assert_equal_messages(over, job.read(lists))
+        assert_right(over, job.read(lists))
 
         status, told = job.run("--mode", "process")
         assert (status, told.count("was kept in thread mode")) == (2, 1), told
         assert told.count("\n") == 1
-
-
-def in_thirds(log: list[Sent]) -> list[list[Record]]:
-    """Cut each partition in three."""
-    parts: list[list[Record]] = [[], [], []]
-    for partition in {sent.record.partition for sent in log}:
-        records = [sent.record for sent in log if sent.record.partition == partition]
-        cuts = [0, len(records) // 3, len(records) * 2 // 3, len(records)]
-        for number, (start, end) in enumerate(itertools.pairwise(cuts)):
-            parts[number] += records[start:end]
-    return parts
 
 
 def test_a_dead_jvm_is_one_line(tmp_path: Path, kafka: str) -> None:
