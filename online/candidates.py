@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from online.compiled import compiled
 
 FREE = -1

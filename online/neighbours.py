@@ -43,7 +43,7 @@ class Neighbours:
         if not np.array_equal(open_, self._open):
             self._forget(np.flatnonzero(open_ != self._open).astype(np.int32))
             self._open[:] = open_
-        _fill(rows, self.base, self._columns, self._open, self._known, self._items, self._similar)
+        _fill(rows.ravel(), self.base, self._columns, self._open, self._known, self._items, self._similar)
         return self._items, self._similar
 
     def grow(self, base: Scores) -> None:
@@ -88,10 +88,9 @@ def _similarities(query: Any, columns: Any, out: Any) -> None:
 
 @compiled
 def _fill(rows: Any, base: Any, columns: Any, open_: Any, known: Any, items: Any, similar: Any) -> None:
-    """Find the neighbours of those of `rows`, shape (B, L), -1 padded, that are not known; see `Neighbours`."""
+    """Find the neighbours of those of `rows`, shape (n,), -1 padded, that are not known; see `Neighbours`."""
     score = np.empty(columns.shape[1], np.float32)
-    for e, p in np.ndindex(rows.shape):
-        q = rows[e, p]
+    for q in rows:
         if q < 0 or known[q]:
             continue
         known[q] = True

@@ -1,7 +1,7 @@
 """The inner loop: each event is ranked by every expert and by the blend, and only then learned, one after the other.
 
-It is compiled as a whole for a line-up, and runs without the interpreter. Source: Gama et al. 2013, "On evaluating stream
-learning algorithms" (prequential: predict, then learn).
+It is compiled as a whole for a line-up, and runs without the interpreter. Source: Gama et al. 2013, "On evaluating
+stream learning algorithms" (prequential: predict, then learn).
 """
 
 from typing import Any, NamedTuple
@@ -20,8 +20,8 @@ class Predicted(NamedTuple):
     """What was said of a batch before it was learned.
 
     Attributes:
-        ranks: of the target by the blend, by the blend at the request, and by each expert; 0 = not scored, UNRANKED = no
-            score; shape (2 + E, B), int32.
+        ranks: of the target by the blend, by the blend at the request, and by each expert; 0 = not scored, UNRANKED =
+            no score; shape (2 + E, B), int32.
         chance: p of the target and of the blend's best candidate, shape (2, B), float32; see `blend.rank_and_learn`.
     """
 

@@ -102,7 +102,7 @@ def choose(s: Any, used: int, above: Any, event: Any, top: Any) -> int:
         for k in range(used):
             j = s.ids[k]
             ids[shown], s.values[shown] = j, s.sums[j]
-            if j == event.target:
+            if j == event.target and not event.hidden[j]:
                 at = shown
             shown += int(not event.hidden[j])
         row = s.values[:shown]

@@ -16,7 +16,10 @@ _GROUP = 256  # rows per table when stored, so that a changed row rewrites littl
 
 
 class Pool(NamedTuple):
-    """The arrays of `SparseRows`; `room`: places reserved for each row; `used`: places reserved so far, shape (1,)."""
+    """The arrays of `SparseRows`; `room`: places reserved for each row; `used`: places reserved so far, shape (1,).
+
+    A row with `row_max` entries is full.
+    """
 
     start: NDArray[np.int64]
     size: NDArray[np.int32]
@@ -25,6 +28,7 @@ class Pool(NamedTuple):
     ids: NDArray[np.int32]
     weights: Scores
     used: NDArray[np.int64]
+    row_max: int
 
 
 class SparseRows:
@@ -51,7 +55,7 @@ class SparseRows:
         places = _places(rows, self.size, self._room, self._more, ROW_MAX)
         if self._used[0] + places > len(self.ids):
             self._make_room(places)
-        return Pool(self.start, self.size, self._room, self.totals, self.ids, self.weights, self._used)
+        return Pool(self.start, self.size, self._room, self.totals, self.ids, self.weights, self._used, ROW_MAX)
 
     def grow(self, rows: int) -> None:
         """Add empty rows until there are `rows`."""
@@ -138,10 +142,10 @@ def _places(rows: Any, size: Any, room: Any, more: Any, row_max: int) -> int:
 
 
 @compiled
-def add(pool: Any, q: int, item: int, amount: Any, row_max: int) -> None:
+def add(pool: Any, q: int, item: int, amount: Any) -> None:
     """Add `amount` to entry `item` of row `q`; there must be room, see `SparseRows.prepare`.
 
-    A row with `row_max` entries forgets its lighter half, of equal weights the newer entries.
+    A full row forgets its lighter half, of equal weights the newer entries.
     """
     start, size = pool.start[q], pool.size[q]
     pool.totals[q] += amount
@@ -149,8 +153,8 @@ def add(pool: Any, q: int, item: int, amount: Any, row_max: int) -> None:
         if pool.ids[x] == item:
             pool.weights[x] += amount
             return
-    if size >= row_max:  # not when the room is full: a restored row has less room
-        heavy = np.sort(np.argsort(-pool.weights[start : start + size], kind="mergesort")[: row_max // 2])
+    if size >= pool.row_max:  # not when the room is full: a restored row has less room
+        heavy = np.sort(np.argsort(-pool.weights[start : start + size], kind="mergesort")[: pool.row_max // 2])
         for x in range(len(heavy)):
             pool.ids[start + x] = pool.ids[start + heavy[x]]
             pool.weights[start + x] = pool.weights[start + heavy[x]]
@@ -171,7 +175,7 @@ def add(pool: Any, q: int, item: int, amount: Any, row_max: int) -> None:
 
 @compiled
 def sum_rows(pool: Any, rows: Any, decays: Any, s: Any) -> int:
-    """Sum decays[p] * T[q_p, j] / sqrt(totals[q_p] + 1) over the rows q_p into `Sums`; return how many, as `choose` asks.
+    """Sum decays[p] * T[q_p, j] / sqrt(totals[q_p] + 1) over the rows q_p into `Sums`; return `used` for `choose`.
 
     Args:
         pool: of the rows T.

@@ -8,7 +8,7 @@ arrays, its state, by whose class they are found.
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from numba.extending import overload
+from numba import extending
 
 from online.batch import Batch, Scores
 from state.tables import Tables
@@ -69,8 +69,8 @@ class Kernels(NamedTuple):
     nominate(s, event, top) -> rank: write the best items by the first column, exactly, to `top`, shape (K,), -1 beyond;
         return 1 + the number of other items the event may show that score at least as much as the target; 0 where the
         event is not scored, UNRANKED where the target has no score. None of a signal that does not nominate.
-    describe(s, event, item, out): write the columns of candidates, shape (n,), which the event may show, to `out`, shape
-        (columns, n), all finite. It comes after the same event's `nominate`; neither changes what a later score
+    describe(s, event, item, out): write the columns of candidates, shape (n,), which the event may show, to `out`,
+        shape (columns, n), all finite. It comes after the same event's `nominate`; neither changes what a later score
         depends on.
     learn(s, event): learn the event just looked at; one that is not scored is a repeat that no list could hold. None of
         a signal that learns nothing by events.
@@ -83,6 +83,8 @@ class Kernels(NamedTuple):
 
 
 _KERNELS: dict[type, Kernels] = {}
+_NONE = Kernels(0, None, None, None)
+_overload: Callable[[Any], Callable[[Any], Any]] = extending.overload
 
 
 def register(state: type, kernels: Kernels) -> None:
@@ -105,9 +107,9 @@ def learn_each(states: Any, event: Any) -> None:
     """Let each signal learn the event."""
 
 
-@overload(nominate_each)
+@_overload(nominate_each)
 def _nominate_each(states: Any, event: Any, top: Any, rank: Any) -> Callable[..., None]:
-    kernel = _KERNELS[states[0].instance_class].nominate if len(states) else None
+    kernel: Any = _KERNELS[states[0].instance_class].nominate if len(states) else None
 
     def end(states: Any, event: Any, top: Any, rank: Any) -> None:
         pass
@@ -122,9 +124,10 @@ def _nominate_each(states: Any, event: Any, top: Any, rank: Any) -> Callable[...
     return call if kernel else skip if len(states) else end
 
 
-@overload(describe_each)
+@_overload(describe_each)
 def _describe_each(states: Any, event: Any, item: Any, out: Any) -> Callable[..., None]:
-    columns, kernel = _KERNELS[states[0].instance_class][::2] if len(states) else (0, None)
+    kernels = _KERNELS[states[0].instance_class] if len(states) else _NONE
+    columns, kernel = kernels.columns, kernels.describe
 
     def end(states: Any, event: Any, item: Any, out: Any) -> None:
         pass
@@ -136,9 +139,9 @@ def _describe_each(states: Any, event: Any, item: Any, out: Any) -> Callable[...
     return call if len(states) else end
 
 
-@overload(learn_each)
+@_overload(learn_each)
 def _learn_each(states: Any, event: Any) -> Callable[..., None]:
-    kernel = _KERNELS[states[0].instance_class].learn if len(states) else None
+    kernel: Any = _KERNELS[states[0].instance_class].learn if len(states) else None
 
     def end(states: Any, event: Any) -> None:
         pass

@@ -24,6 +24,9 @@ class FreshText:
 
     So the blend can weigh text by itself where an item is new: whatever is learned of items leaves those without
     events at the bottom.
+
+    Attributes:
+        text: whose products it reads.
     """
 
     def __init__(self, text: FrozenText, base: Scores) -> None:
@@ -32,12 +35,12 @@ class FreshText:
         self.columns: tuple[Column, ...] = (
             Column("fresh", False), Column("fresh_text", False), Column("fresh_newest", False)
         )  # fmt: skip
-        self._text = text
+        self.text = text
         self._counts = np.zeros(len(base), np.int64)
 
     def prepare(self, batch: Batch) -> FreshState:
         """See `Signal`."""
-        return FreshState(self._counts, self._text.products)
+        return FreshState(self._counts, self.text.products)
 
     def grow(self, base: Scores) -> None:
         """See `Signal`."""

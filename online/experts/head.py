@@ -124,8 +124,8 @@ class Head:
         said = self._said
         _learn(
             batch.history, self._windows, self._weights, self._norms, self._H, batch.target, batch.scored,
-            said.scores, said.top, self._room[2, : len(said.scores)], self._X, self._Y, self._b, self._squares_X, self._squares_Y,
-            self._squares_b, self._positions, self._squares_p, self._rate, self._position_rate,
+            said.scores, said.top, self._room[2, : len(said.scores)], self._X, self._Y, self._b, self._squares_X,
+            self._squares_Y, self._squares_b, self._positions, self._squares_p, self._rate, self._position_rate,
         )  # fmt: skip
 
     def _learn_sample(self, batch: Batch) -> None:
@@ -218,8 +218,8 @@ def _step_memories(
 @compiled_long
 def _learn(
     history: Any, windows: Any, weights: Any, norms: Any, H: Any, target: Any, scored: Any, scores: Any, top: Any,
-    G: Any, X: Any, Y: Any, b: Any, squares_X: Any, squares_Y: Any, squares_b: Any, positions: Any, squares_p: Any, rate: Any,
-    position_rate: Any,
+    G: Any, X: Any, Y: Any, b: Any, squares_X: Any, squares_Y: Any, squares_b: Any, positions: Any, squares_p: Any,
+    rate: Any, position_rate: Any,
 ) -> None:  # fmt: skip
     """Take one step on all parameters; G: room for the gradient by the scores."""
     softmax_gradient(scores, top, target, scored, G)

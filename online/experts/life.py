@@ -15,7 +15,7 @@ _NEVER = -1
 
 
 class LifeState(NamedTuple):
-    """Arrays of one batch: number of each item's first and newest event, shape (N,), and of events so far, shape (1,)."""
+    """Arrays of one batch: number of each item's first and newest event, shape (N,); events so far, shape (1,)."""
 
     first: NDArray[np.int64]
     last: NDArray[np.int64]

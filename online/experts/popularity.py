@@ -61,9 +61,7 @@ class Popularity:
             self._shown = np.where(batch.open, events.counts, _CLOSED)
             self._size[0] = _in_order(self._shown, self._order)
         mass = np.array([_sum_open(self._shown)])  # anew, so that it is the same after a restart
-        return PopularityState(
-            events.counts, events.weight, events.growth, self._shown, self._order, self._size, mass
-        )
+        return PopularityState(events.counts, events.weight, events.growth, self._shown, self._order, self._size, mass)
 
     def grow(self, base: Scores) -> None:
         """See `Signal`."""

@@ -8,7 +8,7 @@ from online.batch import Batch, Scores
 from online.compiled import compiled
 from online.experts.base import Column, Kernels, register
 from online.selection import Sums, choose, log_shares, new_sums
-from online.sparse import ROW_MAX, Pool, SparseRows, add, sum_rows
+from online.sparse import Pool, SparseRows, add, sum_rows
 from state.tables import Tables
 
 
@@ -90,8 +90,8 @@ def learn(s: Any, event: Any) -> None:
     for p in range(min(basket.shape[0], s.amounts.shape[0])):
         if basket[p] < 0:
             break
-        add(s.pool, basket[p], event.target, s.amounts[p], ROW_MAX)
-        add(s.pool, event.target, basket[p], s.amounts[p], ROW_MAX)
+        add(s.pool, basket[p], event.target, s.amounts[p])
+        add(s.pool, event.target, basket[p], s.amounts[p])
 
 
 register(TogetherState, Kernels(1, nominate, describe, learn))

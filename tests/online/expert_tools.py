@@ -1,12 +1,16 @@
 """One expert at a time: made, taught and looked at."""
 
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
+from unittest import mock
 
 import numpy as np
 from numpy.typing import NDArray
 
-from online.batch import Batch, Scores
-from online.experts.base import Expert, Signal
+from online.batch import Batch, Scores, event_of, leave
+from online.compiled import compiled
+from online.experts.base import Signal, describe_each, learn_each, nominate_each
+from online.experts.fresh import FreshText
+from online.experts.head import Head
 from online.experts.lineup import lineup
 from online.selection import FLOOR
 from online.settings import Learning
@@ -25,12 +29,6 @@ def make(name: str, base: Scores | None = None, learning: Learning = LEARNING) -
     """Return a part of the line-up at its start."""
     parts = lineup(learning, "not_in_basket", text() if base is None else base).parts
     return next(part for part in parts if part.name == name)
-
-
-def make_expert(name: str, base: Scores | None = None, learning: Learning = LEARNING) -> Expert:
-    """The same for one that nominates."""
-    experts = lineup(learning, "not_in_basket", text() if base is None else base).experts
-    return next(expert for expert in experts if expert.name == name)
 
 
 def random_batches(count: int, items: int = N, seed: int = 0) -> list[Batch]:
@@ -63,31 +61,57 @@ class Look(NamedTuple):
 def look(part: Signal, batch: Batch, keep: int | None = None) -> Look:
     """Return what it says of every item that each event may show."""
     B, items = len(batch.target), len(batch.open)
-    nominated, rank = np.full((B, keep or items), -1, np.int32), np.zeros(B, np.int32)
-    if hasattr(part, "nominate"):
-        nominated[:], rank[:] = -7, -7
-        part.nominate(batch, nominated, rank)
-    shown = [shown_by(batch, e) for e in range(B)]
-    n = np.array([len(one) for one in shown], np.int32)
-    item = np.zeros((B, max(1, n.max())), np.int32)
-    for e, one in enumerate(shown):
-        item[e, : len(one)] = one
-    out = np.full((len(part.columns), *item.shape), np.nan, np.float32)
-    part.features(batch, item, n, out)
-    columns = np.full((len(out), B, items), np.nan, np.float32)
-    for e, one in enumerate(shown):
-        columns[:, e, one] = out[:, e, : len(one)]
-    return Look(nominated, rank, columns)
+    nominated, rank = np.full((B, 1, keep or items), -1, np.int32), np.zeros((B, 1), np.int32)
+    with mock.patch.object(part, "_keep", nominated.shape[2], create=True):  # the head's, which is asked for no more
+        states = states_of(part, batch)
+    out = np.full((sum(len(one.columns) for one in parts_of(part)), B, items), np.nan, np.float32)
+    _look(states, batch, nominated, rank, out)
+    return Look(nominated[:, 0], rank[:, 0], out[len(out) - len(part.columns) :])
+
+
+def states_of(part: Signal, batch: Batch) -> tuple[Any, ...]:
+    """Return its state for the batch, after that of the one whose work it reads."""
+    return tuple(one.prepare(batch) for one in parts_of(part))
+
+
+def parts_of(part: Signal) -> list[Signal]:
+    """Return it, after the one whose work it reads."""
+    return [part.text, part] if isinstance(part, FreshText) else [part]
+
+
+@compiled
+def _look(states: Any, batch: Any, nominated: Any, rank: Any, out: Any) -> None:
+    hidden = batch.open == 0
+    for e in range(batch.target.shape[0]):
+        event = event_of(batch, e, hidden)
+        nominate_each(states, event, nominated[e], rank[e])
+        item = np.flatnonzero(~hidden).astype(np.int32)
+        columns = np.empty((out.shape[0], item.shape[0]), np.float32)
+        describe_each(states, event, item, columns)
+        for c in range(item.shape[0]):
+            out[:, e, item[c]] = columns[:, c]
+        leave(batch, event)
+
+
+@compiled
+def _learn(states: Any, batch: Any) -> None:
+    hidden = batch.open == 0
+    for e in range(batch.target.shape[0]):
+        event = event_of(batch, e, hidden)
+        learn_each(states, event)
+        leave(batch, event)
 
 
 Part = TypeVar("Part", bound=Signal)
 
 
 def learn(part: Part, batches: list[Batch]) -> Part:
-    """Look, then learn, batch after batch, as the learner does."""
+    """Learn batch after batch, as the learner does."""
     for batch in batches:
-        look(part, batch, keep=3)
-        part.learn(batch)
+        states = states_of(part, batch)
+        if isinstance(part, Head):
+            part.learn(batch)
+        _learn(states, batch)
     return part
 
 

@@ -9,7 +9,7 @@ from online.history import History
 from online.kernels import MASKED, UNRANKED
 from online.settings import Learning
 from state.tables import sha256_of
-from tests.online.expert_tools import N, learn, look, make, mass, random_batches, shown_by, stored, text
+from tests.online.expert_tools import N, learn, look, make, mass, parts_of, random_batches, shown_by, stored, text
 from tests.small import LEARNING, small_batch
 
 LINEUP = lineup(LEARNING, "not_in_basket", np.zeros((1, 2), np.float32))
@@ -100,7 +100,7 @@ def test_nothing_may_be_shown(name: str) -> None:
         one = look(expert, batch)
         assert (one.item == -1).all()
         assert one.rank.tolist() == [UNRANKED if batch.scored[0] else 0]
-        expert.learn(batch) if batch.target[0] >= 0 else None
+        learn(expert, [batch] if batch.target[0] >= 0 else [])
         for table in expert.tables().values():
             assert np.isfinite(table).all()
 
@@ -138,7 +138,8 @@ def test_growing_keeps_old_rows(name: str) -> None:
     expert = learn(make(name), random_batches(5))
     before = look(expert, QUERY).feature
     grown, query = np.vstack([text(), text(3, seed=8)]), in_more_items(QUERY, 3)
-    expert.grow(grown)
+    for part in parts_of(expert):
+        part.grow(grown)
     after = look(expert, query).feature
     if name in ("head", "frozen_text"):
         np.testing.assert_allclose(

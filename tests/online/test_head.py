@@ -110,8 +110,9 @@ def test_score_gradient_is_the_gradient() -> None:
             nudge = np.zeros_like(exact)
             nudge[index] = 1e-5
             expected[index] = (loss(exact + nudge) - loss(exact - nudge)) / 2e-5
-    softmax_gradient(scores, scores.max(axis=1), batch.target, batch.scored)
-    np.testing.assert_allclose(scores, expected, atol=1e-6)
+    gradient = np.full_like(scores, np.nan)
+    softmax_gradient(scores, scores.max(axis=1), batch.target, batch.scored, gradient)
+    np.testing.assert_allclose(gradient, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["X.0", "X.1", "Y", "b", "positions.0", "positions.1"])

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from online.batch import BatchBuilder
-from online.candidates import find_candidates
 from online.catalogue import Catalogue
 from online.evaluation.outcomes import Outcomes, collect
 from online.history import History
 from online.learner import Learner, UserList
 from online.loop import run_loop
+from online.prequential import score_candidates
 from online.record import Record
 from online.settings import Learning, Settings
 from tests.online.evaluation.test_outcomes import lines_of
@@ -116,10 +116,10 @@ def test_items_drawn_at_random(log: str) -> None:
 
 
 def test_no_score_sees_its_target() -> None:
-    """With the target hidden, every expert nominates the same items with the same features, and the blend agrees."""
+    """With the target hidden, the experts nominate the same items, and the blend scores them the same."""
     at_work = learner()
     assert list(run_loop(records_of(taken()[:2000]), at_work, SETTINGS))
-    catalogue, experts = at_work._catalogue, at_work._experts
+    catalogue = at_work._catalogue
     histories: dict[str, History[int]] = {}
     shown, hidden = BatchBuilder(SETTINGS.learning.history), BatchBuilder(SETTINGS.learning.history)
     for number, (at_ms, user, item, _) in enumerate(taken()):
@@ -131,13 +131,14 @@ def test_no_score_sees_its_target() -> None:
         history.advance(catalogue.row(item), at_ms)
     batches = shown.build(catalogue.open), hidden.build(catalogue.open)
     assert batches[0].scored.sum() > 50 > batches[1].scored.sum() == 0
-    seen, unseen = (find_candidates(experts, batch, SETTINGS.learning.keep) for batch in batches)
-    scores = [at_work._blend.score(found, batch) for found, batch in zip((seen, unseen), batches, strict=True)]
+    seen, unseen = (
+        score_candidates(states, at_work._blend.state, batch, at_work._shape)
+        for batch, states in at_work._ensemble.passing(batches, learns=False)
+    )
     assert seen.n.tolist() == unseen.n.tolist()
     for e, n in enumerate(seen.n):
         assert seen.item[e, :n].tolist() == unseen.item[e, :n].tolist()
-        assert seen.feature[:, e, :n].tobytes() == unseen.feature[:, e, :n].tobytes()
-        assert scores[0][e, :n].tobytes() == scores[1][e, :n].tobytes()
+        assert seen.score[e, :n].tobytes() == unseen.score[e, :n].tobytes()
 
 
 def test_the_future_changes_no_list_and_no_rank(real: tuple[Outcomes, list[UserList]]) -> None:

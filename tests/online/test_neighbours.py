@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from online.batch import Scores
 from online.neighbours import Neighbours, sum_neighbours
+from online.selection import new_sums
 from tests.strategies import quick
 
 N, D, COUNT = 14, 6, 4
@@ -85,23 +86,19 @@ def test_fewer_items_than_neighbours() -> None:
 
 
 def test_sums_equal_a_dense_table() -> None:
-    """The weighted similarities of the newest items' neighbours, without what an event may not show."""
+    """The weighted similarities of the newest items' neighbours; the event before leaves nothing behind."""
     base, open_ = vectors(), np.ones(N, np.uint8)
     open_[3] = 0
     history = np.array([[1, 5, -1], [2, 2, 9], [-1, 4, 4]], np.int32)
     weights = np.array([1, 0.5, 0.25], np.float32)
-    seen, seen_from = np.array([5, 7, 0], np.int32), np.array([0, 2, 3, 3], np.int32)
     items, similar = Neighbours(base, COUNT).of(history, open_)
-    start = np.empty(4, np.int64)
-    ids, values = sum_neighbours(history, weights, items, similar, seen, seen_from, open_, start)
     table = np.zeros((N, N))
     for q, near in enumerate(expected(base, open_, ALL)):
         table[q, near] = (base @ base.T)[q, near]
+    is_new, sums = np.ones(N, np.bool_), new_sums(N)
     for e, rows in enumerate(([1, 5], [2, 2, 9], [])):
-        total = np.zeros(N)
-        for p, q in enumerate(rows):
-            total += weights[p] * table[q]
-        total[seen[seen_from[e] : seen_from[e + 1]]] = 0
-        part = slice(start[e], start[e + 1])
-        assert sorted(ids[part].tolist()) == np.flatnonzero(total).tolist()
-        np.testing.assert_allclose(values[part], total[ids[part]], rtol=1e-5)
+        sums.size[0] = used = sum_neighbours(history[e], weights, items, similar, is_new, sums)
+        total = sum((weights[p] * table[q] for p, q in enumerate(rows)), np.zeros(N))
+        assert sorted(sums.ids[:used].tolist()) == np.flatnonzero(total).tolist()
+        np.testing.assert_allclose(sums.sums, total, rtol=1e-5, atol=1e-6)
+        assert is_new.all()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from online.batch import Batch, BatchBuilder
 from online.experts.own import OwnItems, OwnSequence
 from online.history import History
-from tests.online.expert_tools import look, mass
+from tests.online.expert_tools import look, mass, text
 from tests.strategies import quick
 
 N = 8
@@ -35,7 +35,7 @@ def test_own_items(past: list[tuple[int, bool]]) -> None:
     """Score, times and baskets since are those of a count by hand; the basket's own items are not shown."""
     batch, items, numbers = after(past)
     now = numbers[-1] if numbers else -1
-    got = look(OwnItems(), batch)
+    got = look(OwnItems(text(N)), batch)
     weight = {j: sum(1 / (1 + now - b) for i, b in zip(items, numbers, strict=True) if i == j) for j in range(N)}
     shown = [j for j in range(N) if (j, now) not in zip(items, numbers, strict=True)]
     total = sum(weight[j] for j in shown) or 1.0
@@ -60,12 +60,12 @@ def test_own_sequence(past: list[tuple[int, bool]]) -> None:
     hidden = {i for i, b in zip(items, numbers, strict=True) if b == numbers[-1]}
     shown = [j for j in range(N) if j not in hidden]
     total = sum(votes[j] for j in shown) or 1.0
-    got = mass(look(OwnSequence(), batch).feature, N)
+    got = mass(look(OwnSequence(text(N)), batch).feature, N)
     np.testing.assert_allclose(got[0, shown], [votes[j] / total for j in shown], atol=1e-5)
 
 
 def test_what_is_put_forward_was_had() -> None:
     """The item had most and most lately comes first; what stands in the basket is not put forward."""
     batch, _, _ = after([(1, False), (2, False), (1, True), (3, True)])
-    assert look(OwnItems(), batch, keep=1).item.tolist() == [[1]]
-    assert sorted(look(OwnItems(), batch).item[0].tolist()) == [-1] * 6 + [1, 2]
+    assert look(OwnItems(text(N)), batch, keep=1).item.tolist() == [[1]]
+    assert sorted(look(OwnItems(text(N)), batch).item[0].tolist()) == [-1] * 6 + [1, 2]

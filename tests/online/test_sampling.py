@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from online.decayed import DecayedCounts
+from online.decayed import DecayedCounts, add_growing
 from online.sampling import draw_rows, expected_draws
 
 TARGETS = np.array([7, 3, 7, 0], np.int32)
@@ -40,7 +40,7 @@ def test_negatives_are_uniform() -> None:
 def test_how_likely_a_row_is() -> None:
     """As a negative by chance, as an event's item by how often it came lately."""
     events = DecayedCounts(10, np.inf)
-    events.add(np.array([4, 4, 4, 1], np.int32))
+    add_growing(np.array([4, 4, 4, 1], np.int32), events.growth, events.counts, events.weight)
     rows = np.array([4, 1, 9], np.int32)
     likely = expected_draws(rows, 5, 8, events.counts, events.weight)
     np.testing.assert_allclose(likely, [0.5 + 8 * 3 / 5, 0.5 + 8 * 1 / 5, 0.5])

@@ -8,18 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from online.batch import Batch, Scores
+from online.batch import Batch, Event, Scores, event_of
 from online.kernels import MASKED, UNRANKED, mask_scores
-from online.selection import (
-    FLOOR,
-    gap_features,
-    open_masses,
-    select_dense,
-    select_shared,
-    select_sparse,
-    shared_mass_features,
-    sparse_mass_features,
-)
+from online.selection import ALL, FLOOR, choose, log_shares, new_sums, select_dense
 from tests.small import small_batch
 from tests.strategies import quick
 
@@ -79,17 +70,6 @@ def empty(case: Case) -> Selected:
     return Selected(np.full((B, case.keep), -7, np.int32), np.full(B, -7, np.int32))
 
 
-def all_shown(case: Case) -> tuple[NDArray[np.int32], NDArray[np.int32], Scores]:
-    """Return every item that each event may show as its candidates, and room for features."""
-    item = np.zeros((len(case.scores), N), np.int32)
-    n = np.zeros(len(item), np.int32)
-    for e in range(len(item)):
-        shown = case.shown(e)
-        item[e, : len(shown)] = shown
-        n[e] = len(shown)
-    return item, n, np.full(item.shape, np.nan, np.float32)
-
-
 @given(case=cases())
 @quick
 def test_dense(case: Case) -> None:
@@ -99,60 +79,33 @@ def test_dense(case: Case) -> None:
     mask_scores(masked, case.batch.seen, case.batch.seen_from, case.batch.open)
     select_dense(masked, case.batch.target, case.batch.scored, *selected, top)
     check_selected(case, scores, selected, float(MASKED))
-    item, n, out = all_shown(case)
-    gap_features(masked, top, item, n, out)
-    for e in range(len(item)):
+    for e in range(len(scores)):
         shown = case.shown(e)
         assert top[e] == (scores[e, shown].max() if shown else 0)
-        assert out[e, : n[e]].tolist() == (scores[e, shown] - top[e]).tolist()
 
 
-@given(case=cases(), seed=st.integers(0, 9))
+def event_at(case: Case, e: int) -> Event:
+    """Return one event, as the compiled loop sees it."""
+    event: Event = event_of(case.batch, e, case.batch.open == 0)
+    return event
+
+
+@given(case=cases(), seed=st.integers(0, 9), every=st.booleans())
 @quick
-def test_sparse(case: Case, seed: int) -> None:
-    """Masses of which only those are given that the event may show and that are not 0, in any order."""
-    rng = np.random.default_rng(seed)
-    given_rows = [rng.permutation([j for j in case.shown(e) if case.scores[e, j] > 0]) for e in range(len(case.scores))]
-    ids = np.concatenate(given_rows).astype(np.int32)
-    values = np.concatenate([case.scores[e, row.astype(int)] for e, row in enumerate(given_rows)])
-    start = np.cumsum([0, *map(len, given_rows)])
-    check_sparse(case, ids, values, start, dense=False)
-
-
-@given(case=cases())
-@quick
-def test_sparse_with_many_scores(case: Case) -> None:
-    """A dense event: one score of every item, 0 where it has none or may not be shown."""
-    values = np.zeros_like(case.scores)
-    for e in range(len(values)):
-        values[e, case.shown(e)] = case.scores[e, case.shown(e)]
-    check_sparse(case, np.empty(0, np.int32), values.ravel(), np.arange(len(values) + 1) * N, dense=True)
-
-
-def check_sparse(case: Case, ids: NDArray[np.int32], values: Scores, start: NDArray[np.int64], *, dense: bool) -> None:
-    selected, mass = empty(case), np.full(len(case.scores), np.nan, np.float32)
-    is_dense = np.full(len(case.scores), dense)
-    select_sparse(ids, values, start, is_dense, case.batch.target, case.batch.scored, np.float32(0), *selected, mass)
-    check_selected(case, case.scores, selected, 0, by_row=dense)
-    item, n, out = all_shown(case)
-    sparse_mass_features(ids, values, start, is_dense, mass, N, item, n, out)
-    for e in range(len(item)):
-        check_masses(case.scores[e, case.shown(e)], float(case.scores[e, case.shown(e)].sum()), out[e, : n[e]])
-
-
-@given(case=cases())
-@quick
-def test_shared(case: Case) -> None:
-    """One row of masses for all events: its mass is that of all open items, whatever the event excludes."""
-    row = open_masses(case.scores[0].astype(np.float64) * 4, 0.25, case.batch.open)
-    selected = empty(case)
-    select_shared(row, case.batch.seen, case.batch.seen_from, case.batch.target, case.batch.scored, *selected)
-    check_selected(case, np.tile(case.scores[0], (len(case.scores), 1)), selected, 0)
-    item, n, out = all_shown(case)
-    shared_mass_features(row, item, n, out)
-    total = float(case.scores[0][case.batch.open == 1].sum())
-    for e in range(len(item)):
-        check_masses(case.scores[0, case.shown(e)], total, out[e, : n[e]])
+def test_sums(case: Case, seed: int, every: bool) -> None:
+    """Masses of some items in any order, or of any of all items, the same scratch for event after event."""
+    rng, sums, selected = np.random.default_rng(seed), new_sums(N), empty(case)
+    for e, row in enumerate(case.scores):
+        event, given_rows = event_at(case, e), rng.permutation(np.flatnonzero(row))
+        sums.sums[:] = row
+        sums.ids[: len(given_rows)] = given_rows
+        used = ALL if every else len(given_rows)
+        selected.rank[e] = choose(sums, used, np.float32(0), event, selected.item[e])
+        shown = np.array(case.shown(e), np.int32)
+        out = np.empty(len(shown), np.float32)
+        log_shares(sums, shown, out)
+        check_masses(row[shown], float(row[shown].sum()), out)
+    check_selected(case, case.scores, selected, 0, by_row=every)
 
 
 def check_masses(masses: Scores, total: float, feature: Scores) -> None:
@@ -161,26 +114,14 @@ def check_masses(masses: Scores, total: float, feature: Scores) -> None:
     np.testing.assert_allclose(feature, np.log(shares + FLOOR / N), rtol=1e-5)
 
 
-def test_a_user_who_has_seen_the_shared_best() -> None:
-    """A user for whom the whole shared top list is excluded still gets the best of the rest."""
-    n = 700
-    row = np.arange(n, 0, -1).astype(np.float32)
-    row[401] = MASKED
-    batch = small_batch([[], []], [-1, -1], [list(range(400)), [0, 2]], items=n, closed=[401])
-    item, rank = np.empty((2, 3), np.int32), np.empty(2, np.int32)
-    select_shared(row, batch.seen, batch.seen_from, batch.target, batch.scored, item, rank)
-    assert item.tolist() == [[400, 402, 403], [1, 3, 4]]
-
-
 @pytest.mark.parametrize("rest", [1e-3, 1e-6, 1e-9])
 def test_the_mass_of_what_is_left_is_exact(rest: float) -> None:
     """A user who has seen nearly all the mass: features of the rest are no rounding of what was subtracted."""
-    ids = np.arange(3, N, dtype=np.int32)
-    values, start = np.full(len(ids), rest, np.float32), np.array([0, len(ids)])
-    item, rank, mass = np.empty((1, N), np.int32), np.empty(1, np.int32), np.empty(1, np.float32)
-    batch = small_batch([[]], [-1], [[0, 1, 2]], items=N)
-    sparse = np.zeros(1, np.bool_)
-    select_sparse(ids, values, start, sparse, batch.target, batch.scored, np.float32(0), item, rank, mass)
-    out = np.empty((1, len(ids)), np.float32)
-    sparse_mass_features(ids, values, start, sparse, mass, N, ids[None], np.array([len(ids)], np.int32), out)
+    batch, sums = small_batch([[]], [-1], [[0, 1, 2]], items=N), new_sums(N)
+    sums.sums[:] = [1, 1, 1, *[rest] * (N - 3)]
+    sums.ids[:N] = np.arange(N)
+    event = event_of(batch, 0, batch.open == 0)
+    choose(sums, N, np.float32(0), event, np.empty(N, np.int32))
+    out = np.empty(N - 3, np.float32)
+    log_shares(sums, np.arange(3, N, dtype=np.int32), out)
     np.testing.assert_allclose(out, np.log(1 / 6 + FLOOR / N), rtol=1e-5)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from online.batch import BatchBuilder
 from online.experts.together import Together
 from online.history import History
-from tests.online.expert_tools import look, mass, text
+from tests.online.expert_tools import learn, look, mass, text
 from tests.strategies import quick
 
 N, WINDOW, DECAY = 8, 3, 0.5
@@ -31,7 +31,7 @@ def test_pairs_are_counted_both_ways(baskets: list[list[int]], size: int) -> Non
             history.enter(0, name)
             builder.add(history, item)
             history.advance(item, 0)
-        expert.learn(builder.build(open_))
+        learn(expert, [builder.build(open_)])
     counts: dict[tuple[int, int], float] = defaultdict(float)
     for basket in baskets:
         for at, item in enumerate(basket):
