@@ -155,7 +155,7 @@ def _torn_state(expected: Mapping[str, bytes], actual: Mapping[str, bytes]) -> I
 
 
 def _finding(kind: str, what: str) -> Finding:
-    return Finding(msgspec.convert(kind, Kind), what)  # type: ignore[arg-type]  # a Literal is a type to msgspec
+    return Finding(msgspec.convert(kind, Kind), what)
 
 
 def _place(seen: Seen) -> str:
