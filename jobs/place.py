@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jobs.config import Config
+from jobs.unfinished import newest_checkpoint
 from state.errors import HeadwaterError
 
 HOME = Path(".headwater")  # where a job keeps its state unless flink.checkpoints says otherwise
@@ -39,18 +40,23 @@ class Place(NamedTuple):
 
     @property
     def one_pass(self) -> Path:
-        """Checkpoints of a run until the end, from which nothing ever goes on."""
+        """Checkpoints of a run until the end, from which only --resume goes on."""
         return self.folder / PASS
 
+    def end_pass(self) -> None:
+        """Forget the run until the end: it is over."""
+        shutil.rmtree(self.one_pass, ignore_errors=True)
 
-def open_place(config: Config, mode: str, *, fresh: bool, keep: bool = True) -> Place:
+
+def open_place(config: Config, mode: str, *, fresh: bool, keep: bool = True, resume: bool = False) -> Place:
     """Return where the job keeps its state; refuse state that this job cannot use.
 
     Args:
         config: of the job.
         mode: thread or process.
         fresh: forget the state.
-        keep: False for a run that neither goes on from the state nor adds to it.
+        keep: False for a run until the end, which neither goes on from the state nor adds to it.
+        resume: go on with the run until the end that was killed.
 
     Raises:
         HeadwaterError: the folder cannot be used, another run holds it, or its state is another job's or was kept in
@@ -81,17 +87,34 @@ def open_place(config: Config, mode: str, *, fresh: bool, keep: bool = True) -> 
     if fresh:
         _forget(folder)
     if not keep:
-        shutil.rmtree(folder / PASS, ignore_errors=True)
-        return Place(folder, None, lock)
+        return _open_pass(Place(folder, None, lock), {"name": config.name, "mode": mode}, resume=resume)
     restore = newest_state(folder)
-    if restore is not None and kept.get("mode") not in (None, mode):
-        raise HeadwaterError(
-            f"the state in {folder} was kept in {kept['mode']} mode; this run is in {mode} mode, which Flink stores in "
-            f"another format; run with --mode {kept['mode']}, or start anew with --fresh"
-        )
+    if restore is not None:
+        _check_mode(folder, kept.get("mode"), mode, "start anew with --fresh")
     _write_about(about, {"name": config.name, "mode": mode})
     _clear_older(folder, restore)
     return Place(folder, restore, lock)
+
+
+def _open_pass(place: Place, about: dict[str, str], *, resume: bool) -> Place:
+    """Return the place of a run until the end, anew or where a killed one stood."""
+    folder = place.one_pass
+    restore = newest_checkpoint(folder) if resume else None
+    if restore is not None:
+        _check_mode(folder, _read_about(folder / ABOUT).get("mode"), about["mode"], "start anew without --resume")
+    if not resume:
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(exist_ok=True)
+    _write_about(folder / ABOUT, about)
+    return place._replace(restore=restore)
+
+
+def _check_mode(folder: Path, kept: str | None, mode: str, anew: str) -> None:
+    if kept not in (None, mode):
+        raise HeadwaterError(
+            f"the state in {folder} was kept in {kept} mode; this run is in {mode} mode, which Flink stores in "
+            f"another format; run with --mode {kept}, or {anew}"
+        )
 
 
 def _read_about(about: Path) -> dict[str, str]:
@@ -124,8 +147,7 @@ def _write_about(about: Path, kept: dict[str, str]) -> None:
 
 def newest_state(folder: Path) -> Path | None:
     """Return the newest finished checkpoint or savepoint of the job in `folder`, None when there is none."""
-    found = [file for part in (CHECKPOINTS, SAVEPOINTS) for file in (folder / part).glob("**/_metadata")]
-    return max(found, key=lambda file: file.stat().st_mtime_ns).parent if found else None
+    return newest_checkpoint(folder / CHECKPOINTS, folder / SAVEPOINTS)
 
 
 def _forget(folder: Path) -> None:

@@ -124,6 +124,10 @@ class LiveJob:
         self._children[-1].send_signal(number)
         return self._children[-1].wait(60), self.log.read_text()
 
+    def kill(self) -> None:
+        """End the newest run as the system would; whatever it started is left."""
+        self.end(signal.SIGKILL)
+
     def crash(self) -> None:
         """End the newest run as the system would; its JVM follows by itself."""
         jvm = self.jvm()

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -153,7 +153,7 @@ def test_a_jvm_that_dies(running: subprocess.Popen[str]) -> None:
     wait_for(running, "")
 
 
-def wait_for(process: subprocess.Popen[str], command: str) -> None:
+def wait_for(process: subprocess.Popen[Any], command: str) -> None:
     """Wait until a process of the session has `command` in its command line; "": until there is none at all."""
     for _ in range(600):
         found = session(process.pid)

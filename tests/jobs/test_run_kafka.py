@@ -127,3 +127,37 @@ def test_a_dead_jvm_is_one_line(tmp_path: Path, kafka: str) -> None:
         told = job.log.read_text().splitlines()
         assert len(told) == 3, told[-3:]
         assert "headwater run: error: the JVM that ran the job is gone (exit status -9" in told[-1]
+
+
+@pytest.mark.parametrize("mode", ["thread", "process"])
+def test_a_pass_that_is_killed_goes_on(tmp_path: Path, kafka: str, mode: str) -> None:
+    """A run until the end, killed twice, ends with --resume: no list is missing, the last ticks included, none twice.
+
+    Killed when all is done, and before it could note that, it finds it out, and adds nothing.
+    """
+    log = real_log(6000, 2)
+    with LiveJob(kafka, tmp_path, f"pass-{mode}", 2, 'checkpoint_interval = "200ms"\n') as job:
+        initial = initial_vectors(items_of(log), log[0].record.at_ms - 1000)
+        job.send(job.config.vectors.topic, initial)
+        job.send(job.config.events.topic, [sent.record for sent in log])
+        lists, arguments = job.config.lists.topic, ("--until-end", "--mode", mode)
+        seen = 0
+        for number in range(2):
+            job.start(*arguments, *(["--resume"] if number else []))
+            job.wait_for(lambda seen=seen: len(job.read(lists)) > seen)  # type: ignore[misc]  # its default
+            job.kill()
+            seen = len(job.read(lists))
+        begun = job.state / "until-end" / "metrics-from.json"
+        note = begun.read_bytes()
+
+        status, told = job.run(*arguments, "--resume")
+
+        assert (status, told.count(f"goes on from {job.state / 'until-end'}")) == (0, 1), told
+        begun.parent.mkdir()
+        begun.write_bytes(note)
+        status, told = job.run(*arguments, "--resume")
+        assert (status, told.count("was done already")) == (0, 1), told
+        expected = oracle(job.config, job.state / "vectors.safetensors", log, [Sent(each, "") for each in initial])
+        assert 0 < seen < len(expected.lists)
+        assert_right(expected.lists, job.read(lists), expected.dead_letters, job.read(job.config.dead_letters.topic))
+        assert expected.metrics == [found[:2] for found in job.read(job.config.metrics.topic)]
