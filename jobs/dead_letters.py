@@ -171,7 +171,7 @@ def _send(config: Config, repaired: Iterable[Repaired], *, keep_time: bool) -> N
     """Send records in one transaction, each to the partition in which it lay if that is its user's."""
     from confluent_kafka import KafkaException, Producer
 
-    from jobs.kafka_client import Admin, for_librdkafka
+    from jobs.kafka_client import SILENT, Admin, for_librdkafka
 
     if not config.events.topic:
         raise HeadwaterError(f"{config.name} reads its events from a file; write repaired ones to one with --to FILE")
@@ -185,7 +185,7 @@ def _send(config: Config, repaired: Iterable[Repaired], *, keep_time: bool) -> N
         "partitioner": "murmur2_random",  # as Java's producers, by the key
     }
     try:
-        producer = Producer({**known, **ours})
+        producer = Producer({**known, **ours}, logger=SILENT)
         producer.init_transactions(_SEND_S)
         producer.begin_transaction()
         for one in repaired:

@@ -4,6 +4,8 @@ import fcntl
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,20 +65,7 @@ def open_place(config: Config, mode: str, *, fresh: bool, keep: bool = True, res
             the other execution mode.
     """
     folder = (config.flink.checkpoints or HOME / config.name).absolute()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise HeadwaterError(
-            f"cannot keep state in {folder}: {error.strerror}; choose another flink.checkpoints"
-        ) from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise HeadwaterError(
-            f"another headwater run holds {folder}; two runs of one job would undo each other's transactions; "
-            "stop that one, or give this job its own name and flink.checkpoints"
-        ) from None
+    lock = _lock(folder)
     about = folder / ABOUT
     kept = _read_about(about)
     if kept.get("name") not in (None, config.name):
@@ -94,6 +83,45 @@ def open_place(config: Config, mode: str, *, fresh: bool, keep: bool = True, res
     _write_about(about, {"name": config.name, "mode": mode})
     _clear_older(folder, restore)
     return Place(folder, restore, lock)
+
+
+def is_held(config: Config) -> bool:
+    """Tell whether a run of the job lives on this machine."""
+    try:
+        with hold_place(config):
+            return False
+    except HeadwaterError:
+        return True
+
+
+@contextmanager
+def hold_place(config: Config) -> Iterator[None]:
+    """Keep runs of the job from starting; raises HeadwaterError where one lives."""
+    lock = _lock((config.flink.checkpoints or HOME / config.name).absolute())
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def _lock(folder: Path) -> int:
+    """Hold a job's folder while this process lives, or until the descriptor is closed."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise HeadwaterError(
+            f"cannot keep state in {folder}: {error.strerror}; choose another flink.checkpoints"
+        ) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise HeadwaterError(
+            f"another headwater run holds {folder}; two runs of one job would undo each other's transactions; "
+            "stop that one, or give this job its own name and flink.checkpoints"
+        ) from None
+    return lock
 
 
 def _open_pass(place: Place, about: dict[str, str], *, resume: bool) -> Place:
