@@ -10,11 +10,13 @@ from types import FrameType
 from typing import Any
 
 from jobs.config import Config, load_config
+from jobs.flink_env import LOGS
 from jobs.kafka_client import Admin
 from jobs.modes import choose_mode
 from jobs.one_pass import begin, is_complete
 from jobs.orphans import take_over
 from jobs.place import Place, open_place
+from jobs.transaction_checks import require_transactions, require_whole
 from state.errors import HeadwaterError
 
 
@@ -34,6 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --until-end: go on with the pass that was killed (without --until-end a run always goes on)",
     )
     parser.add_argument("--fresh", action="store_true", help="forget what the job has learned, and start anew")
+    parser.add_argument(
+        "--accept-loss",
+        action="store_true",
+        help="go on although the broker has aborted lists that the last checkpoint had not yet committed",
+    )
 
 
 def main(args: argparse.Namespace) -> int:
@@ -41,6 +48,7 @@ def main(args: argparse.Namespace) -> int:
     config = load_config(args.config, {"flink.mode": args.mode, "flink.parallelism": args.parallelism})
     check_vectors(config)
     check_topics(config)
+    require_transactions(config)
     mode = choose_mode(config.flink.mode)
     if args.resume and args.fresh:
         raise HeadwaterError("--resume goes on and --fresh starts anew; expected one of them")
@@ -53,6 +61,8 @@ def main(args: argparse.Namespace) -> int:
         return 0
     vectors = _vectors(config, place)
     stop = _stop_signal()
+    if told := require_whole(config, place.restore, place.folder / LOGS, accept_loss=args.accept_loss):
+        _tell(config, told)
     return _run(config, mode, place, vectors, stop, bounded=args.until_end)
 
 

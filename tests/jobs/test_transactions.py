@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,10 @@ from jobs.config import load_config
 from jobs.kafka_client import SILENT, Admin
 from jobs.kafka_java import JavaAdmin, Transaction
 from jobs.place import hold_place
+from jobs.transaction_checks import is_lost, require_transactions, require_whole
+from jobs.transactions import is_pending
 from jobs.unfinished import newest_checkpoint
+from state.errors import HeadwaterError
 from tests.jobs.live_job import LiveJob
 from tests.jobs.live_log import Sent, initial_vectors, items_of, real_log
 from tests.jobs.live_oracle import assert_right, lists_over, oracle
@@ -55,7 +59,7 @@ checkpoints = "state"
 class Writer:
     """A job's sink that died with a transaction open: its producer, and the job's configuration."""
 
-    def __init__(self, folder: Path, kafka: str, name: str) -> None:
+    def __init__(self, folder: Path, kafka: str, name: str, timeout_ms: int = 600_000) -> None:
         from confluent_kafka import Producer
 
         self.file, self.topic = folder / "job.toml", f"{name}.lists"
@@ -63,7 +67,8 @@ class Writer:
         self._folder, self._kafka = folder, kafka
         self.file.write_text(CONFIG.format(name=name, kafka=kafka))
         Admin(kafka).create_topic(self.topic, 1, 1, {})
-        self.producer = Producer({"bootstrap.servers": kafka, "transactional.id": self.name}, logger=SILENT)
+        settings = {"bootstrap.servers": kafka, "transactional.id": self.name, "transaction.timeout.ms": timeout_ms}
+        self.producer = Producer(settings, logger=SILENT)
         self.producer.init_transactions(30)
         self.producer.begin_transaction()
         self.producer.produce(self.topic, b"made before the death")
@@ -168,6 +173,66 @@ def test_a_running_job_is_left_alone(writer: Writer, capsys: pytest.CaptureFixtu
     assert writer.run("abort", "another") == 2
     assert "has no transaction another" in capsys.readouterr().err
     assert writer.transaction().is_open
+
+
+OURS = Committable(epoch=3, producer=7)
+
+
+@pytest.mark.parametrize(
+    ("state", "epoch", "pending", "lost"),
+    [
+        ("Ongoing", 3, True, False),  # the checkpoint will commit it
+        ("PrepareCommit", 3, True, False),
+        ("CompleteCommit", 4, False, False),  # it has
+        ("Ongoing", 4, False, False),  # it has, and the id is used again
+        ("CompleteAbort", 4, False, True),  # the broker was faster
+        ("PrepareAbort", 4, False, True),
+        ("CompleteAbort", 5, False, False),  # committed, used again, and that aborted
+        ("Empty", 5, False, False),  # a start since then has ended it
+    ],
+)
+def test_what_became_of_a_committable(state: str, epoch: int, pending: bool, lost: bool) -> None:
+    """Each end of a transaction raises the epoch by one, so state and epoch tell which one a checkpoint means."""
+    transaction = Transaction("x", state, 7, epoch, 1000, 0.0, ())
+    assert (is_pending(OURS, transaction), is_lost(OURS, transaction)) == (pending, lost)
+    assert not is_pending(None, transaction) and not is_lost(None, transaction)
+
+
+@pytest.mark.flink
+@pytest.mark.kafka
+@pytest.mark.slow
+def test_an_expired_one_is_an_alarm(tmp_path: Path, kafka: str) -> None:
+    """What the broker aborted after the timeout, and a checkpoint meant to commit, stops the start and is named."""
+    writer = Writer(tmp_path, kafka, "expired", timeout_ms=1000)
+    checkpoint = writer.pending_in_a_checkpoint()
+    config = load_config(writer.file)
+    assert "left open" in require_whole(config, checkpoint, tmp_path, accept_loss=False)
+    deadline = time.monotonic() + 60
+    while writer.transaction().state != "CompleteAbort":  # a broker looks every 10 s
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+
+    with pytest.raises(HeadwaterError, match="go on with this gap by --accept-loss") as alarm:
+        require_whole(config, checkpoint, tmp_path, accept_loss=False)
+
+    assert f"what {checkpoint} wrote and left to be committed is lost" in str(alarm.value)
+    assert f"the broker aborted {writer.name};" in str(alarm.value)
+    assert require_whole(config, checkpoint, tmp_path, accept_loss=True).startswith("warning: what ")
+    assert require_whole(config, None, tmp_path, accept_loss=False) == ""
+
+
+@pytest.mark.kafka
+def test_a_timeout_that_cannot_be_is_told_before_the_start(tmp_path: Path, kafka: str) -> None:
+    """Longer than the broker allows, or not far beyond the checkpoints: the setting is named, and what to do."""
+    file = tmp_path / "job.toml"
+    for timeout, interval, told in (
+        ("16m", "1s", "lower kafka.transaction_timeout"),
+        ("2s", "1s", "raise kafka.trans"),
+    ):
+        text = CONFIG.format(name="f1", kafka=kafka).replace("[flink]", f'transaction_timeout = "{timeout}"\n[flink]')
+        file.write_text(f'{text}checkpoint_interval = "{interval}"\n')
+        with pytest.raises(HeadwaterError, match=f"transaction timeout: .* {told}"):
+            require_transactions(load_config(file))
 
 
 @pytest.mark.flink
