@@ -244,7 +244,7 @@ def test_a_killed_job_leaves_one_that_is_ended(tmp_path: Path, kafka: str, capsy
     What its last checkpoint holds was committed, and is not taken for pending.
     """
     log = real_log(3000, 1)
-    with LiveJob(kafka, tmp_path, "hanging", 1, 'checkpoint_interval = "3s"\n') as job:
+    with LiveJob(kafka, tmp_path, "hanging", 1, 'checkpoint_interval = "15s"\n') as job:
         lists = job.config.lists.topic
         initial = initial_vectors(items_of(log), log[0].record.at_ms - 1000)
         job.send(job.config.vectors.topic, initial)
@@ -288,7 +288,7 @@ def _ends(kafka: str, topic: str, committed: bool) -> int:
         {TopicPartition(topic, 0): OffsetSpec.latest()}, isolation_level=level
     )
     [answer] = asked.values()
-    found: Any = answer.result()
+    found: Any = answer.result(30)
     return int(found.offset)
 
 
