@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -63,15 +63,34 @@ def open_flink(config: Config, mode: str, work: Path, restore: Path | None = Non
         work: folder for logs, and for checkpoints where `config` names none.
         restore: a checkpoint or savepoint to start from.
     """
-    _start_jvm(work / LOGS, live=bool(config.events.topic))
-    from pyflink.common import Configuration
+    live = bool(config.events.topic)
+    start_jvm(work / LOGS, live=live)
     from pyflink.datastream import StreamExecutionEnvironment
+
+    folder = config.flink.checkpoints or work / CHECKPOINTS
+    options = {
+        **job_options(config, mode, folder, restore),
+        "python.executable": sys.executable,
+        **memory_options(config.flink.parallelism),
+        **restart_options(live=live),
+    }
+    return flink_in(StreamExecutionEnvironment.get_execution_environment(as_configuration(options)), config)
+
+
+def as_configuration(options: Mapping[str, str]) -> Any:
+    """Return options as PyFlink takes them."""
+    from pyflink.common import Configuration
+
+    configuration = Configuration()
+    for key, value in options.items():
+        configuration.set_string(key, value)
+    return configuration
+
+
+def flink_in(env: Any, config: Config) -> Flink:
+    """Return both faces of an environment, ready for the job."""
     from pyflink.table import StreamTableEnvironment
 
-    options = Configuration()
-    for key, value in _options(config, mode, work, restore).items():
-        options.set_string(key, value)
-    env = StreamExecutionEnvironment.get_execution_environment(options)
     env.set_parallelism(config.flink.parallelism)
     return Flink(env, StreamTableEnvironment.create(env))
 
@@ -83,6 +102,11 @@ class Job:
         """Follow the job of a JobClient."""
         self._client = client
         self._future = client.get_job_execution_result()
+
+    @property
+    def job_id(self) -> str:
+        """Flink's name for it, 32 hexadecimal digits."""
+        return str(self._client.get_job_id())
 
     def is_over(self) -> bool:
         """Tell whether the job has finished, failed or been cancelled.
@@ -184,23 +208,34 @@ def restart_options(*, live: bool) -> dict[str, str]:
     }
 
 
-def _options(config: Config, mode: str, work: Path, restore: Path | None) -> dict[str, str]:
-    slots = config.flink.parallelism
+def memory_options(slots: int) -> dict[str, str]:
+    """Return how much of this process's JVM a Flink inside it may take."""
+    network = f"{max(64, NETWORK_MB * slots)}m"
+    return {
+        "taskmanager.memory.managed.size": f"{MANAGED_MB * slots}m",
+        "taskmanager.memory.network.min": network,
+        "taskmanager.memory.network.max": network,
+    }
+
+
+def job_options(config: Config, mode: str, checkpoints: Path, restore: Path | None) -> dict[str, str]:
+    """Return what a job decides itself, on whatever Flink it runs.
+
+    Args:
+        config: of the job.
+        mode: thread or process.
+        checkpoints: their folder.
+        restore: a checkpoint or savepoint to start from.
+    """
     live = bool(config.events.topic)
-    folder = config.flink.checkpoints or work / CHECKPOINTS
     options = {
         "python.execution-mode": mode,
-        "python.executable": sys.executable,
         "pipeline.max-parallelism": str(MAX_PARALLELISM),
-        "taskmanager.memory.managed.size": f"{MANAGED_MB * slots}m",
-        "taskmanager.memory.network.min": f"{max(64, NETWORK_MB * slots)}m",
-        "taskmanager.memory.network.max": f"{max(64, NETWORK_MB * slots)}m",
-        **restart_options(live=live),
         "state.backend.type": "rocksdb",
         "execution.checkpointing.incremental": "true",
         "execution.checkpointing.interval": f"{config.flink.checkpoint_interval_ms} ms",
         "execution.checkpointing.timeout": f"{CHECKPOINT_TIMEOUT_MS} ms",
-        "execution.checkpointing.dir": folder.absolute().as_uri(),
+        "execution.checkpointing.dir": checkpoints.absolute().as_uri(),
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         # Live, a list must not wait in a buffer; a replay gains from full ones.
         "execution.buffer-timeout.interval": "5 ms" if live else "100 ms",
@@ -225,7 +260,7 @@ def _options(config: Config, mode: str, work: Path, restore: Path | None) -> dic
     return options
 
 
-def _start_jvm(logs: Path, *, live: bool) -> None:
+def start_jvm(logs: Path, *, live: bool) -> None:
     """Start the JVM unless it runs; its settings can only come by environment variables."""
     from pyflink import java_gateway
 

@@ -84,12 +84,12 @@ class JavaAdmin:
     def _open(self, config: Config, logs: Path) -> Any:
         from pyflink.java_gateway import get_gateway
 
-        from jobs.flink_env import _start_jvm
+        from jobs.flink_env import start_jvm
         from jobs.jars import connector_jar
         from jobs.sources import client_properties
 
         jar = connector_jar().as_uri()
-        _start_jvm(logs, live=True)
+        start_jvm(logs, live=True)
         gateway = get_gateway()
         self._jvm = jvm = gateway.jvm
         thread = jvm.Thread.currentThread()

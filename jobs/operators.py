@@ -16,6 +16,7 @@ from pyflink.datastream.functions import (
 
 from jobs.catalogues import decode_change, load_catalogue
 from jobs.interpreter import tune_interpreter
+from jobs.package import CODE_ID, require_code, shipped
 from jobs.stores import MapStore, RecentStore
 from online.learner import Learner, identity
 from online.outputs import Message, dead_letter_message, list_message, metrics_message
@@ -78,9 +79,11 @@ class SessionsOperator(KeyedProcessFunction):
         self._topic = topic
         self._form = form
         self._warm = warm
+        self._code_id = CODE_ID
 
     def open(self, runtime_context: RuntimeContext) -> None:
         """Take the state; Flink calls this before the first element."""
+        require_code(self._code_id)
         self._users = RecentStore(MapStore(runtime_context, "users"), RECENT_BYTES)
         self._dead_letters = self._form.tag(DEAD_LETTERS)
         self._warmed: set[int] = set()
@@ -128,7 +131,7 @@ class LearnerOperator(KeyedCoProcessFunction):
 
         Args:
             settings: of the loop.
-            vectors: of the initial catalogue; every task manager reads the same bytes.
+            vectors: of the initial catalogue, where `jobs.package.shipped` finds it.
             form: of the lists, and of the side outputs metrics and dead letters.
             topic: of the changes, named in dead letters.
         """
@@ -136,9 +139,11 @@ class LearnerOperator(KeyedCoProcessFunction):
         self._vectors = vectors
         self._form = form
         self._topic = topic
+        self._code_id = CODE_ID
 
     def open(self, runtime_context: RuntimeContext) -> None:
         """Take the state; it is read at the first element, because it belongs to a key."""
+        require_code(self._code_id)
         self._inputs = MapStore(runtime_context, "inputs")
         self._blocks = MapStore(runtime_context, "blocks")
         self._metrics = self._form.tag(METRICS)
@@ -175,7 +180,7 @@ class LearnerOperator(KeyedCoProcessFunction):
     def _process(self) -> LearnerProcess:
         """Return the learner, restored from this key's state at the first use."""
         if self._alive is None:
-            catalogue = load_catalogue(self._vectors, self._settings)
+            catalogue = load_catalogue(shipped(self._vectors), self._settings)
             self._model_id, self._dim = catalogue.model_id, len(catalogue.projection.mean)
             name = identity(self._settings, catalogue)
             learner = Learner(self._settings, catalogue)

@@ -50,6 +50,11 @@ class Place(NamedTuple):
         shutil.rmtree(self.one_pass, ignore_errors=True)
 
 
+def place_folder(config: Config) -> Path:
+    """Return the folder of a job."""
+    return (config.flink.checkpoints or HOME / config.name).absolute()
+
+
 def open_place(config: Config, mode: str, *, fresh: bool, keep: bool = True, resume: bool = False) -> Place:
     """Return where the job keeps its state; refuse state that this job cannot use.
 
@@ -64,7 +69,7 @@ def open_place(config: Config, mode: str, *, fresh: bool, keep: bool = True, res
         HeadwaterError: the folder cannot be used, another run holds it, or its state is another job's or was kept in
             the other execution mode.
     """
-    folder = (config.flink.checkpoints or HOME / config.name).absolute()
+    folder = place_folder(config)
     lock = _lock(folder)
     about = folder / ABOUT
     kept = _read_about(about)
@@ -73,6 +78,7 @@ def open_place(config: Config, mode: str, *, fresh: bool, keep: bool = True, res
             f"{folder} holds the state of the job {kept['name']}; this one is {config.name}; "
             "give each job its own flink.checkpoints"
         )
+    _require_ended(folder, kept)
     if fresh:
         _forget(folder)
     if not keep:
@@ -85,20 +91,13 @@ def open_place(config: Config, mode: str, *, fresh: bool, keep: bool = True, res
     return Place(folder, restore, lock)
 
 
-def is_held(config: Config) -> bool:
-    """Tell whether a run of the job lives on this machine."""
-    try:
-        with hold_place(config):
-            return False
-    except HeadwaterError:
-        return True
-
-
 @contextmanager
 def hold_place(config: Config) -> Iterator[None]:
-    """Keep runs of the job from starting; raises HeadwaterError where one lives."""
-    lock = _lock((config.flink.checkpoints or HOME / config.name).absolute())
+    """Keep runs of the job from starting; raises HeadwaterError where one lives, here or on a cluster."""
+    folder = place_folder(config)
+    lock = _lock(folder)
     try:
+        _require_ended(folder, _read_about(folder / ABOUT))
         yield
     finally:
         os.close(lock)
@@ -164,6 +163,31 @@ def _read_about(about: Path) -> dict[str, str]:
             "another flink.checkpoints"
         )
     return kept
+
+
+def note_submission(place: Place, target: str, job_id: str) -> None:
+    """Write down on which cluster the job runs, so that no second one is started beside it."""
+    about = place.folder / ABOUT
+    _write_about(about, {**_read_about(about), "target": target, "job": job_id})
+
+
+def _require_ended(folder: Path, kept: dict[str, str]) -> None:
+    """Hold that the job does not run on the cluster that it was submitted to last."""
+    from jobs.flink_rest import FlinkRest
+
+    if not (target := kept.get("target")):
+        return
+    try:
+        running = [
+            job for job in FlinkRest(target, timeout_s=3).jobs() if job.job_id == kept["job"] and not job.is_over
+        ]
+    except HeadwaterError:  # that cluster is gone
+        return
+    if running:
+        raise HeadwaterError(
+            f"the job of {folder} is {running[0].state.lower()} on {target} as {kept['job']}; two of one job would "
+            f"undo each other's transactions; end that one first: headwater stop --config --target {target}"
+        )
 
 
 def _write_about(about: Path, kept: dict[str, str]) -> None:

@@ -16,7 +16,7 @@ from jobs.modes import choose_mode
 from jobs.one_pass import begin, is_complete
 from jobs.orphans import take_over
 from jobs.place import Place, open_place
-from jobs.transaction_checks import require_transactions, require_whole
+from jobs.transaction_checks import add_accept_loss, require_transactions, require_whole
 from state.errors import HeadwaterError
 
 
@@ -36,11 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --until-end: go on with the pass that was killed (without --until-end a run always goes on)",
     )
     parser.add_argument("--fresh", action="store_true", help="forget what the job has learned, and start anew")
-    parser.add_argument(
-        "--accept-loss",
-        action="store_true",
-        help="go on although the broker has aborted lists that the last checkpoint had not yet committed",
-    )
+    add_accept_loss(parser)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -59,7 +55,7 @@ def main(args: argparse.Namespace) -> int:
         place.end_pass()
         _tell(config, f"all of {config.events.topic} was done already")
         return 0
-    vectors = _vectors(config, place)
+    vectors = vectors_of(config, place)
     stop = _stop_signal()
     if told := require_whole(config, place.restore, place.folder / LOGS, accept_loss=args.accept_loss):
         _tell(config, told)
@@ -108,7 +104,8 @@ def check_topics(config: Config) -> None:
         )
 
 
-def _vectors(config: Config, place: Place) -> Path:
+def vectors_of(config: Config, place: Place) -> Path:
+    """Return the file of the initial catalogue: the named one, or the topic's, frozen when the job first starts."""
     if config.vectors.path is not None:
         return config.vectors.path.absolute()  # Flink works in another folder
     if not place.vectors.exists():
@@ -159,20 +156,13 @@ def _start(config: Config, mode: str, place: Place, vectors: Path, stop: threadi
     """Start the job; return None when `stop` came first."""
     from jobs.flink_engine import real_workers
     from jobs.flink_env import open_flink, start
-    from jobs.graph import build
-    from jobs.operators import ROWS
-    from jobs.sinks import to_topic
-    from jobs.sources import topic_inputs
+    from jobs.live import build_live
 
     real_workers()
     checkpoints = place.one_pass if bounded else place.checkpoints
     placed = dataclasses.replace(config, flink=dataclasses.replace(config.flink, checkpoints=checkpoints))
     flink = open_flink(placed, mode, place.folder, place.restore)
-    inputs = topic_inputs(flink, config, bounded=bounded, restore=place.restore)
-    outputs = build(inputs, config.settings(), vectors, ROWS, mode, (config.events.topic, config.vectors.topic))
-    to_topic(outputs.lists, config, config.lists.topic, "lists")
-    to_topic(outputs.dead_letters, config, config.dead_letters.topic, "dead-letters")
-    to_topic(outputs.metrics, config, config.metrics.topic, "metrics")
+    build_live(flink, config, vectors, mode, bounded=bounded, restore=place.restore)
     return None if stop.is_set() else start(flink, config.name)
 
 

@@ -1,5 +1,6 @@
 """Whether a job's transactions can work: their timeout, the broker's protocol, and what a broker has aborted."""
 
+import argparse
 from pathlib import Path
 
 from jobs.checks import Finding, Findings
@@ -60,6 +61,15 @@ def _transaction_version(config: Config) -> Findings:
             "on brokers of 4.0 and later run: kafka-features.sh upgrade "
             f"--feature transaction.version={TRANSACTION_VERSION}",
         )
+
+
+def add_accept_loss(parser: argparse.ArgumentParser) -> None:
+    """Declare how to start in spite of `require_whole`."""
+    parser.add_argument(
+        "--accept-loss",
+        action="store_true",
+        help="go on although the broker has aborted lists that the last checkpoint had not yet committed",
+    )
 
 
 def require_transactions(config: Config) -> None:

@@ -3,13 +3,14 @@
 import argparse
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
 from jobs.committables import Committable, Held
 from jobs.config import Config, load_config
 from jobs.kafka_java import JavaAdmin, Transaction
-from jobs.place import CHECKPOINTS, HOME, PASS, SAVEPOINTS
+from jobs.place import CHECKPOINTS, PASS, SAVEPOINTS, hold_place, place_folder
 from jobs.unfinished import newest_checkpoint
 from state.errors import HeadwaterError
 
@@ -52,12 +53,13 @@ def main(args: argparse.Namespace) -> int:
         found = needed(config, admin.transactions(f"{config.name}-"))
         if args.action == "list":
             return _list(config, found, ended=args.all)
-        return _abort(config, admin, found, args.names, force=args.force)
+        with nullcontext() if args.force else hold_place(config):  # a job that runs commits its own
+            return _abort(config, admin, found, args.names, force=args.force)
 
 
 def needed(config: Config, transactions: list[Transaction]) -> list[Needed]:
     """Return the job's transactions, each with the checkpoint that would commit it."""
-    folder = (config.flink.checkpoints or HOME / config.name).absolute()
+    folder = place_folder(config)
     newest = [newest_checkpoint(folder / CHECKPOINTS, folder / SAVEPOINTS), newest_checkpoint(folder / PASS)]
     held = [Held(checkpoint) for checkpoint in newest if checkpoint is not None]
     return [
@@ -89,7 +91,6 @@ def _abort(config: Config, admin: JavaAdmin, found: list[Needed], names: list[st
             f"{config.name} has no transaction {unknown[0]}; see headwater transactions list --all --config"
         )
     chosen = [one for one in found if one.transaction.is_open and (not names or one.transaction.name in names)]
-    _require_stopped(config, force=force)
     kept = [one for one in chosen if one.checkpoint and not force]
     for one in kept:
         print(
@@ -112,16 +113,6 @@ def _abort(config: Config, admin: JavaAdmin, found: list[Needed], names: list[st
     if not chosen:
         print(f"{config.name} has no open transaction")
     return 1 if kept else 0
-
-
-def _require_stopped(config: Config, *, force: bool) -> None:
-    """Hold that no run on this machine is using the transactions."""
-    from jobs.place import is_held
-
-    if not force and is_held(config):
-        raise HeadwaterError(
-            f"{config.name} is running here and commits its own transactions; stop it first, or use --force"
-        )
 
 
 def _wait_until_ended(admin: JavaAdmin, config: Config, names: set[str]) -> None:

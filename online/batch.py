@@ -102,63 +102,62 @@ class BatchBuilder:
         """Forget what was added."""
         self._users: dict[int, int] = {}  # id of a history -> its number
         self._histories: list[History[int]] = []
-        self._user: list[int] = []
-        self._length: list[int] = []
-        self._target: list[int] = []
-        self._scored: list[bool] = []
-        self._past: list[int] = []
-        self._basket: list[int] = []
-        self._gap: list[int] = []
+        self._facts: list[tuple[int, ...]] = []  # by event: see `add`
         self._seen: list[int] = []
-        self._seen_from: list[int] = [0]
 
     def add(self, history: History[int], target: int = -1, at_ms: int | None = None) -> None:
         """Take a snapshot of `history`, before `target` is folded in at `at_ms`."""
         number = self._users.setdefault(id(history), len(self._histories))
         if number == len(self._histories):
             self._histories.append(history)
-        self._user.append(number)
-        self._length.append(len(history.recent))
-        self._target.append(target)
-        self._scored.append(target >= 0 and not history.excludes(target))
-        self._past.append(history.events)
-        self._basket.append(history.basket_number)
-        self._gap.append(NO_GAP if at_ms is None or not history.events else max(0, at_ms - history.last_ms))
         self._seen += history.seen
-        self._seen_from.append(len(self._seen))
+        scored = target >= 0 and not history.excludes(target)
+        gap_ms = NO_GAP if at_ms is None or not history.events else max(0, at_ms - history.last_ms)
+        self._facts.append(
+            (
+                number,
+                len(history.recent),
+                target,
+                scored,
+                history.events,
+                history.basket_number,
+                gap_ms,
+                len(self._seen),
+            )
+        )
 
     def build(self, open_: NDArray[np.uint8]) -> Batch:
         """Return the batch of what was added; `open_` as in `Batch`."""
+        user, length, target, scored, past, basket, gap_ms, seen_to = np.array(self._facts, np.int64).reshape(-1, 8).T
+        B = len(user)
+        most = dict(zip(user.tolist(), length.tolist(), strict=True))  # an event's length is at least that before
+        least = dict(zip(user[::-1].tolist(), length[::-1].tolist(), strict=True))
         own: list[int] = []
         own_basket: list[int] = []
         first = []  # place of each history's first item, were it all here
         memory = 0
-        most = dict(zip(self._user, self._length, strict=True))  # an event's length is at least that of those before
-        least = dict(zip(reversed(self._user), reversed(self._length), strict=True))
         for number, history in enumerate(self._histories):
             memory = history.memory
             start = max(0, least[number] - memory)
             first.append(len(own) - start)
             own += history.recent[start : most[number]]
             own_basket += history.baskets[start : most[number]]
-        B = len(self._target)
-        length = np.array(self._length, np.int32)
-        own_to = np.array(first, np.int32)[self._user] + length
+        own_to = (np.array(first, np.int64)[user] + length).astype(np.int32)
         batch = Batch(
             np.empty((B, self._window), np.int32),
             np.array(self._seen, np.int32),
-            np.array(self._seen_from, np.int32),
-            np.array(self._target, np.int32),
-            np.array(self._scored, np.bool_),
-            np.array(self._past, np.int32),
+            np.append(0, seen_to).astype(np.int32),
+            target.astype(np.int32),
+            scored.astype(np.bool_),
+            past.astype(np.int32),
             open_,
             np.array(own, np.int32),
             np.array(own_basket, np.int32),
-            own_to - np.minimum(length, np.int32(memory)),
+            own_to - np.minimum(length, memory).astype(np.int32),
             own_to,
-            np.array(self._basket, np.int32),
+            basket.astype(np.int32),
             np.empty(B, np.int32),
-            np.array(self._gap, np.int64),
+            gap_ms.copy(),
         )
         _newest(batch.own, batch.own_basket, batch.own_from, own_to, batch.basket, batch.history, batch.position)
         return batch

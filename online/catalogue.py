@@ -116,6 +116,13 @@ class Catalogue:
         row = self.row_of.get(item)
         return self._add(item, vector_from_id(item, self.base.shape[1])) if row is None else row
 
+    def rows(self, items: Sequence[str]) -> list[int]:
+        """Return the rows of some items; see `row`."""
+        try:
+            return list(map(self.row_of.__getitem__, items))
+        except KeyError:
+            return [self.row(item) for item in items]
+
     def order(self) -> NDArray[np.int32]:
         """Return each row's place among all ids, by which ties are broken; shape (rows,)."""
         if len(self._order) != len(self.items):

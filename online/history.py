@@ -1,6 +1,6 @@
 """A user's past, event by event: what the Sessions keep and the Learner follows, by the same rules."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from itertools import groupby
 from typing import Generic, TypeVar
 
@@ -38,20 +38,22 @@ class History(Generic[Item]):
         "seen",
     )
 
-    def __init__(self, state: HistoryState | None, candidates: Candidates, key: Callable[[str], Item]) -> None:
-        """Start from `state` (None: a new user), with `key` applied to each item id."""
+    def __init__(
+        self, state: HistoryState | None, candidates: Candidates, keys: Callable[[Sequence[str]], list[Item]]
+    ) -> None:
+        """Start from `state` (None: a new user); `keys` turns item ids into what the items go by here."""
         self._candidates = candidates
         self._over = False  # the basket before the event that is entered
         self.memory = memory_of(candidates)
         self.events = state.events if state else 0
         self.last_ms = state.last_ms if state else 0
         self.basket = state.basket if state else ""
-        self.recent: list[Item] = [key(item) for item in state.recent] if state else []
+        self.recent: list[Item] = keys(state.recent) if state else []
         self.baskets: list[int] = []
         for number, length in enumerate((state.baskets or (len(state.recent),)) if state else ()):
             self.baskets += [number] * length
         self.basket_number = self.baskets[-1] if self.baskets else -1
-        self.seen: list[Item] = [key(item) for item in state.seen] if state else []
+        self.seen: list[Item] = keys(state.seen) if state else []
         self._in_seen = set(self.seen)
 
     def enter(self, at_ms: int, basket: str) -> None:

@@ -149,7 +149,7 @@ class Learner:
         self._catalogue.advance(tick_ms)
         for share in shares:
             for user, before, rows in ((u.user, u.before, u.rows) for u in share.users):
-                histories[user] = History(before, self._settings.candidates, self._catalogue.row)
+                histories[user] = History(before, self._settings.candidates, self._catalogue.rows)
                 events += ((row.at_ms, row.event_id.encode(), user, row) for row in rows)
         events.sort()  # no two are equal in the first three: a user's repeats are dropped
         for event in events:

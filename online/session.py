@@ -80,7 +80,7 @@ def _fold_user(
     before: UserState | None, events: list[tuple[int, bytes, Event, Record]], settings: Settings
 ) -> tuple[UserState, tuple[Row, ...]]:
     """Fold one user's events, in order; return the state after and the events that were new."""
-    history: History[str] = History(before.history if before else None, settings.candidates, str)
+    history: History[str] = History(before.history if before else None, settings.candidates, list)
     ids = dict.fromkeys(_split(before.ids)) if before else {}
     known = {digest for _, digest in ids}
     rows = []

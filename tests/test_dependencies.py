@@ -14,9 +14,9 @@ FOUND_BY_NAME = {
     "find-libpython",
     "scipy",
 }  # without an import statement: a model's folder, an optional one, one that numba looks for
-DISTRIBUTIONS = {"pyflink": "apache-flink"}  # all others have their module's name
+DISTRIBUTIONS = {"pyflink": "apache-flink", "ruamel": "ruamel.yaml"}  # all others have their module's name
 COMMANDS = {"pytest", "ruff", "mypy"}  # of `make check`
-LINE = re.compile(r'^  "([A-Za-z0-9-]+)[^"]*",(?:  # (\S.*))?$', re.MULTILINE)
+LINE = re.compile(r'^  "([A-Za-z0-9.-]+)[^"]*",(?:  # (\S.*))?$', re.MULTILINE)
 
 
 def declared(table: str) -> dict[str, str]:

@@ -35,21 +35,21 @@ class Ensemble:
         The slow experts learn it too, if `learns`: they are done with it, and with the next, while its events pass.
         """
         ahead: Callable[[], Prepared] | None = None
-        learning: list[Future[None]] = []
+        calls: list[Future[Any]] = []  # of this pass, on the threads
         for batch in batches:
-            scoring = self._score(batch, learns, learning)
+            scoring = self._score(batch, learns, calls)
             if ahead:
                 yield ahead()
             ahead = partial(self._prepare, batch, scoring)
         if ahead:
             yield ahead()
-        for call in learning:
+        for call in calls:
             call.result()  # raises what went wrong there
 
-    def _score(self, batch: Batch, learns: bool, learning: list[Future[None]]) -> dict[str, Callable[[], Any]]:
+    def _score(self, batch: Batch, learns: bool, calls: list[Future[Any]]) -> dict[str, Callable[[], Any]]:
         """Let the slow experts score the batch, and then learn it; return their states, when they are there."""
         scoring: dict[str, Callable[[], Any]] = {}
-        alone = not learning and len(batch.target) < _WORTH
+        alone = not calls and len(batch.target) < _WORTH
         for expert in self.lineup.slow:
             if alone:
                 scoring[expert.name] = partial(_same, expert.prepare(batch))
@@ -57,9 +57,10 @@ class Ensemble:
                     expert.learn(batch)
                 continue
             thread = self._threads[expert.name]
-            scoring[expert.name] = thread.submit(expert.prepare, batch).result
+            calls.append(thread.submit(expert.prepare, batch))
+            scoring[expert.name] = calls[-1].result
             if learns:
-                learning.append(thread.submit(expert.learn, batch))
+                calls.append(thread.submit(expert.learn, batch))
         return scoring
 
     def _prepare(self, batch: Batch, scoring: dict[str, Callable[[], Any]]) -> Prepared:

@@ -1,5 +1,6 @@
 """The head: a light model over the frozen text, with a residual per item, that learns from every event."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,10 +42,10 @@ class HeadState(NamedTuple):
 
 
 class Head:
-    """Next-item softmax s_j = h . Y_j + b_j over two memories h = (short, long) of the newest items, learned together.
+    """Next-item softmax s_j = h . Y_j + b_j over memories h = (short, long) of the newest items, learned together.
 
     A memory is sum_p w_p X[q_p] / |w| over its rows X with positional weights w_p = exp(positions[p]), learned; X, and
-    both halves of Y, are the text at the start. Full softmax over the candidates, one row-wise Adagrad step per
+    Y's part for each, are the text at the start. Full softmax over the candidates, one row-wise Adagrad step per
     mini-batch, one pass.
 
     Source: docs/quality.md, B2 and D2; Duchi et al. 2011, "Adaptive subgradient methods" (Adagrad).
@@ -53,7 +54,7 @@ class Head:
     def __init__(
         self,
         name: str,
-        memories: tuple[Memory, Memory],
+        memories: Sequence[Memory],
         rate: float,
         position_rate: float,
         sampling: Sampling,
@@ -64,7 +65,7 @@ class Head:
 
         Args:
             name: in reports.
-            memories: the short one, and the long one, whose window is L.
+            memories: `M` of them, from the shortest on; the last one's window is L.
             rate: Adagrad step of X, Y and b.
             position_rate: Adagrad step of the log positional weights.
             sampling: when and how the softmax is learned from a sample of the items.
@@ -79,10 +80,10 @@ class Head:
         self._events = DecayedCounts(len(base), _FREQUENCY)
         self._drawn = np.zeros(1, np.int64)  # samples so far
         self._windows = np.array([memory.window for memory in memories], np.int64)
-        self._X = np.stack([base, base])
-        self._Y = np.hstack([base, base])
+        self._X = np.stack([base] * len(memories))
+        self._Y = np.hstack([base] * len(memories))
         self._b = np.zeros(len(base), np.float32)
-        self._squares_X = np.full((2, len(base)), _FIRST_SQUARE, np.float32)
+        self._squares_X = np.full((len(memories), len(base)), _FIRST_SQUARE, np.float32)
         self._squares_Y = np.full(len(base), _FIRST_SQUARE, np.float32)
         self._squares_b = self._squares_Y.copy()
         decays = np.array([[memory.decay] for memory in memories])
@@ -98,7 +99,8 @@ class Head:
         """See `SlowExpert`."""
         B, N = len(batch.target), len(self._Y)
         self._weights = np.exp(self._positions)
-        self._H, self._norms = np.empty((2, B, self._X.shape[2]), np.float32), np.empty((2, B), np.float32)
+        M = len(self._windows)
+        self._H, self._norms = np.empty((M, B, self._X.shape[2]), np.float32), np.empty((M, B), np.float32)
         self._said = said = HeadState(
             np.empty((B, min(self._keep, N)), np.int32), np.empty(B, np.int32), self._next_scores(B, N),
             np.empty(B, np.float32),
@@ -141,19 +143,19 @@ class Head:
     def grow(self, base: Scores) -> None:
         """See `Signal`; a new item starts from its text."""
         self._events.grow(len(base))
-        new = base[len(self._Y) :]
+        M, new = len(self._windows), base[len(self._Y) :]
         fresh = np.full(len(new), _FIRST_SQUARE, np.float32)
-        self._X = np.concatenate([self._X, np.stack([new, new])], axis=1)
-        self._Y = np.vstack([self._Y, np.hstack([new, new])])
+        self._X = np.concatenate([self._X, np.stack([new] * M)], axis=1)
+        self._Y = np.vstack([self._Y, np.hstack([new] * M)])
         self._b = np.append(self._b, np.zeros(len(new), np.float32))
-        self._squares_X = np.hstack([self._squares_X, np.stack([fresh, fresh])])
+        self._squares_X = np.hstack([self._squares_X, np.stack([fresh] * M)])
         self._squares_Y = np.append(self._squares_Y, fresh)
         self._squares_b = np.append(self._squares_b, fresh)
 
     def move(self, row: int, moved: Scores) -> None:
         """See `Signal`; what was learned of the item stays, on top of its new text."""
         self._X[:, row] += moved
-        self._Y[row] += np.tile(moved, 2)
+        self._Y[row] += np.tile(moved, len(self._windows))
 
     def tables(self) -> Tables:
         """See `Signal`."""
@@ -169,7 +171,11 @@ class Head:
         for name in _SHARED:
             setattr(self, f"_{name}", np.array(tables[name], np.float32))
         for name in _BY_MEMORY:
-            setattr(self, f"_{name}", np.stack([np.array(tables[f"{name}.{which}"], np.float32) for which in (0, 1)]))
+            setattr(
+                self,
+                f"_{name}",
+                np.stack([np.array(tables[f"{name}.{which}"], np.float32) for which in range(len(self._windows))]),
+            )
 
 
 @compiled_long
@@ -177,8 +183,8 @@ def _score(
     history: Any, windows: Any, weights: Any, X: Any, Y: Any, b: Any, seen: Any, seen_from: Any, open_: Any,
     target: Any, scored: Any, H: Any, norms: Any, scores: Any, item: Any, rank: Any, top: Any,
 ) -> None:  # fmt: skip
-    """Write the memories, shape (2, B, d), all masked scores, shape (B, N), and what `select_dense` makes of them."""
-    for which in range(2):
+    """Write the memories, shape (M, B, d), all masked scores, shape (B, N), and what `select_dense` makes of them."""
+    for which in range(windows.shape[0]):
         mean_history(history[:, : windows[which]], weights[which], X[which], H[which], norms[which])
     np.dot(_beside(H), Y.T, scores)
     for e in range(scores.shape[0]):
@@ -191,13 +197,13 @@ def _score(
 
 @compiled
 def _beside(H: Any) -> Any:
-    """Return two memories, shape (2, B, d), side by side: the query, shape (B, 2 d)."""
-    _, B, d = H.shape
-    query = np.empty((B, 2 * d), np.float32)
+    """Return the memories, shape (M, B, d), side by side: the query, shape (B, M d)."""
+    M, B, d = H.shape
+    query = np.empty((B, M * d), np.float32)
     for e in range(B):
         for f in range(d):
-            query[e, f] = H[0, e, f]
-            query[e, d + f] = H[1, e, f]
+            for which in range(M):
+                query[e, which * d + f] = H[which, e, f]
     return query
 
 
@@ -206,9 +212,9 @@ def _step_memories(
     history: Any, windows: Any, weights: Any, norms: Any, GH: Any, H: Any, X: Any, squares_X: Any, positions: Any,
     squares_p: Any, rate: Any, position_rate: Any,
 ) -> None:  # fmt: skip
-    """Step both memories' rows; GH: gradient of the loss by the queries, shape (B, 2 d)."""
+    """Step all memories' rows; GH: gradient of the loss by the queries, shape (B, M d)."""
     d = X.shape[2]
-    for which in range(2):
+    for which in range(windows.shape[0]):
         step_inputs(
             history[:, : windows[which]], weights[which], norms[which], GH[:, which * d : (which + 1) * d].copy(),
             H[which], X[which], squares_X[which], positions[which], squares_p[which], rate, position_rate,

@@ -46,9 +46,10 @@ def lineup(settings: Learning, candidates: Candidates, base: Scores) -> Lineup:
     ]
     together = Together(settings.together_window, settings.together_decay, base)
     text = FrozenText(settings.text_window, settings.text_decay, settings.text_scale, settings.text_neighbours, base)
+    short, long = Memory(settings.short_window, settings.short_decay), Memory(settings.history, settings.long_decay)
     head = Head(
         "head",
-        (Memory(settings.short_window, settings.short_decay), Memory(settings.history, settings.long_decay)),
+        [long] if lean else [short, long],
         settings.head_rate,
         settings.position_rate,
         Sampling(0 if lean else settings.full_softmax, settings.negatives, settings.seed),

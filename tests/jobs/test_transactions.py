@@ -169,7 +169,7 @@ def test_a_running_job_is_left_alone(writer: Writer, capsys: pytest.CaptureFixtu
     """While a run lives, its transactions are its own; a name that it does not have is told."""
     with hold_place(load_config(writer.file)):
         assert writer.run("abort") == 2
-        assert "is running here and commits its own transactions" in capsys.readouterr().err
+        assert "another headwater run holds " in capsys.readouterr().err
     assert writer.run("abort", "another") == 2
     assert "has no transaction another" in capsys.readouterr().err
     assert writer.transaction().is_open

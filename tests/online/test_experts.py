@@ -212,7 +212,7 @@ def test_the_withheld_item_comes_back(name: str) -> None:
     for first in range(0, len(events), 16):
         builder.clear()
         for user, item in events[first : first + 16]:
-            history = histories.setdefault(user, History(None, "unseen", int))
+            history = histories.setdefault(user, History(None, "unseen", lambda items: []))
             builder.add(history, item)
             history.advance(item, 0)
         learn(expert, [builder.build(np.ones(ITEMS, np.uint8))])

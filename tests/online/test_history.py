@@ -16,7 +16,7 @@ from tests.strategies import Timed, quick, timelines
 def follow(
     candidates: Candidates, events: list[tuple[int, str, str]], history: History[str] | None = None
 ) -> History[str]:
-    history = history or History(None, candidates, str)
+    history = history or History(None, candidates, list)
     for at_ms, item, basket in events:
         history.enter(at_ms, basket)
         history.advance(item, at_ms)
@@ -41,7 +41,7 @@ def test_unseen_excludes_all_ever_consumed(timeline: list[Timed]) -> None:
 @quick
 def test_not_in_basket_excludes_the_current_basket(timeline: list[Timed]) -> None:
     """Under `not_in_basket` the excluded items are those since the newest change of basket, or 30 min of idleness."""
-    history: History[str] = History(None, "not_in_basket", str)
+    history: History[str] = History(None, "not_in_basket", list)
     expected: list[str] = []
     before: Timed | None = None
     for t in timeline:
@@ -72,7 +72,7 @@ def test_baskets_and_sessions() -> None:
 @quick
 def test_each_item_is_in_its_basket(candidates: Candidates, timeline: list[Timed]) -> None:
     """Baskets are numbered in their order, each item has its basket's number, and numbers outlive storing."""
-    history: History[str] = History(None, candidates, str)
+    history: History[str] = History(None, candidates, list)
     names: list[int] = []
     for before, t in zip([None, *timeline], timeline, strict=False):
         if before is None:
@@ -86,12 +86,12 @@ def test_each_item_is_in_its_basket(candidates: Candidates, timeline: list[Timed
         assert history.basket_number == (names[-1] if candidates == "not_in_basket" else (names[-2:-1] or [-1])[0])
         history.advance(t.item, t.at_ms)
     assert history.baskets == names
-    assert History(state_of(history), candidates, str).baskets == names
+    assert History(state_of(history), candidates, list).baskets == names
 
 
 def test_a_state_without_baskets_is_one_basket() -> None:
     """States of version 1 did not tell baskets: all that they hold counts as one."""
-    history = History(HistoryState(3, 5, "b", ("x", "y"), ()), "not_in_basket", str)
+    history = History(HistoryState(3, 5, "b", ("x", "y"), ()), "not_in_basket", list)
     assert (history.baskets, history.basket_number) == ([0, 0], 0)
 
 
@@ -102,7 +102,7 @@ def test_storing_is_invisible(candidates: Candidates, timeline: list[Timed], cut
     """A past that was stored and taken up again goes on as if nothing had been."""
     events = [(t.at_ms, t.item, t.basket) for t in timeline]
     stored = state_of(follow(candidates, events[:cut]))
-    resumed = follow(candidates, events[cut:], History(stored, candidates, str))
+    resumed = follow(candidates, events[cut:], History(stored, candidates, list))
     assert state_of(resumed) == state_of(follow(candidates, events))
 
 

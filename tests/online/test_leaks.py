@@ -123,7 +123,7 @@ def test_no_score_sees_its_target() -> None:
     histories: dict[str, History[int]] = {}
     shown, hidden = BatchBuilder(SETTINGS.learning.history), BatchBuilder(SETTINGS.learning.history)
     for number, (at_ms, user, item, _) in enumerate(taken()):
-        history = histories.setdefault(user, History(None, SETTINGS.candidates, catalogue.row))
+        history = histories.setdefault(user, History(None, SETTINGS.candidates, catalogue.rows))
         history.enter(at_ms, "")
         if 2000 <= number < 2064:
             shown.add(history, catalogue.row(item))

@@ -80,7 +80,7 @@ def test_lists_hold_only_what_they_may(policy: Candidates, timeline: list[Timed]
             gone.add(item)
         result = stepper.tick(events, end_ms)
         for t in sorted(events, key=lambda t: (t.at_ms, t.event_id)):
-            history = histories.setdefault(t.user, History(None, policy, str))
+            history = histories.setdefault(t.user, History(None, policy, list))
             history.enter(t.at_ms, t.basket)
             history.advance(t.item, t.at_ms)
             known.add(t.item)

@@ -18,7 +18,7 @@ events = st.lists(st.tuples(st.integers(0, N - 1), st.booleans()), max_size=25) 
 
 def after(past: list[tuple[int, bool]]) -> tuple[Batch, list[int], list[int]]:
     """Return the batch of the next event of the newest basket; with items and their basket numbers."""
-    history: History[int] = History(None, "not_in_basket", int)
+    history: History[int] = History(None, "not_in_basket", lambda items: [])
     builder = BatchBuilder(5)
     numbers: list[int] = []
     for item, opens in past:

@@ -21,7 +21,7 @@ baskets = st.lists(st.lists(st.integers(0, N - 1), min_size=1, max_size=6), min_
 def test_pairs_are_counted_both_ways(baskets: list[list[int]], size: int) -> None:
     """In mini-batches of any size: C[q, i] = C[i, q] = sum of 1 / d, never across baskets; the score is its sum."""
     expert = Together(WINDOW, DECAY, text(N))
-    history: History[int] = History(None, "not_in_basket", int)
+    history: History[int] = History(None, "not_in_basket", lambda items: [])
     builder = BatchBuilder(5)
     open_ = np.ones(N, np.uint8)
     events = [(item, f"b{number}") for number, basket in enumerate(baskets) for item in basket]

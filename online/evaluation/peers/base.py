@@ -100,10 +100,12 @@ def _events(records: Iterable[Record], settings: Settings, run: Outcomes, number
     """Yield the accepted events in the order in which the learner took them."""
     users = {user: number for number, user in enumerate(run.users)}
     place = 0
+
+    def rows_of(items: Sequence[str]) -> list[int]:
+        return [numbers[item] for item in items]
+
     for _, folded in fold_ticks(records, settings):
-        histories = {
-            share.user: History(share.before, settings.candidates, numbers.__getitem__) for share in folded.share.users
-        }
+        histories = {share.user: History(share.before, settings.candidates, rows_of) for share in folded.share.users}
         rows = [
             (row.at_ms, row.event_id.encode(), share.user, row) for share in folded.share.users for row in share.rows
         ]
