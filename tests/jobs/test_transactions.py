@@ -284,9 +284,8 @@ def _ends(kafka: str, topic: str, committed: bool) -> int:
     from confluent_kafka.admin import AdminClient, OffsetSpec
 
     level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
-    asked = AdminClient({"bootstrap.servers": kafka}).list_offsets(
-        {TopicPartition(topic, 0): OffsetSpec.latest()}, isolation_level=level
-    )
+    client = AdminClient({"bootstrap.servers": kafka})  # to be kept: its answers come only while it lives
+    asked = client.list_offsets({TopicPartition(topic, 0): OffsetSpec.latest()}, isolation_level=level)
     [answer] = asked.values()
     found: Any = answer.result(30)
     return int(found.offset)
