@@ -1,13 +1,15 @@
 """Whether a run until the end is over, by its own outputs: Flink forgets the checkpoints of a job that has finished."""
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 from jobs.config import Config
 from jobs.kafka_client import open_consumer
 from state.errors import HeadwaterError
 
-_BEGUN = "metrics-from.json"  # where the metrics topic ended before the first output
+NOTE = "pass.json"  # where the metrics topic ended before the first output, and whether all is done
 _WAIT_S = 10.0
 _PARTITION = 0  # of the metrics
 
@@ -19,7 +21,21 @@ def begin(config: Config, folder: Path) -> None:
         end = _end(consumer, config)
     finally:
         consumer.close()
-    (folder / _BEGUN).write_text(json.dumps({"offset": end}), encoding="utf-8")
+    _write(folder, {"offset": end, "done": False})
+
+
+def finish(folder: Path) -> None:
+    """Write down that the run is over, and forget its checkpoints; going on with it once more adds nothing."""
+    _write(folder, {"offset": 0, "done": True})
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _write(folder: Path, note: dict[str, int | bool]) -> None:
+    partial = folder / f"{NOTE}.partial"
+    partial.write_text(json.dumps(note), encoding="utf-8")
+    os.replace(partial, folder / NOTE)
 
 
 def is_complete(config: Config, folder: Path) -> bool:
@@ -29,10 +45,12 @@ def is_complete(config: Config, folder: Path) -> bool:
         HeadwaterError: it is neither: its checkpoints are lost.
     """
     try:
-        start = json.loads((folder / _BEGUN).read_text(encoding="utf-8"))["offset"]
-    except (OSError, ValueError, KeyError):
+        note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
         return False  # killed before it began
-    values = _read_from(config, start)
+    if note["done"]:
+        return True
+    values = _read_from(config, note["offset"])
     if values and not json.loads(values[-1]).get("final"):
         raise HeadwaterError(
             f"a run until the end wrote {len(values)} lines to {config.metrics.topic} and left no checkpoint in "

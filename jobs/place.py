@@ -45,10 +45,6 @@ class Place(NamedTuple):
         """Checkpoints of a run until the end, from which only --resume goes on."""
         return self.folder / PASS
 
-    def end_pass(self) -> None:
-        """Forget the run until the end: it is over."""
-        shutil.rmtree(self.one_pass, ignore_errors=True)
-
 
 def place_folder(config: Config) -> Path:
     """Return the folder of a job."""

@@ -13,7 +13,7 @@ from jobs.config import Config, load_config
 from jobs.flink_env import LOGS
 from jobs.kafka_client import Admin
 from jobs.modes import choose_mode
-from jobs.one_pass import begin, is_complete
+from jobs.one_pass import begin, finish, is_complete
 from jobs.orphans import take_over
 from jobs.place import Place, open_place
 from jobs.transaction_checks import add_accept_loss, require_transactions, require_whole
@@ -52,7 +52,7 @@ def main(args: argparse.Namespace) -> int:
     if ended := take_over(place.folder):
         _tell(config, f"ended {ended} processes that a killed run had left")
     if args.until_end and args.resume and place.restore is None and is_complete(config, place.one_pass):
-        place.end_pass()
+        finish(place.one_pass)
         _tell(config, f"all of {config.events.topic} was done already")
         return 0
     vectors = vectors_of(config, place)
@@ -142,7 +142,8 @@ def _run(config: Config, mode: str, place: Place, vectors: Path, stop: threading
         pass
     if job.is_over():
         job.wait()
-        place.end_pass()
+        if bounded:
+            finish(place.one_pass)
         _tell(config, f"all of {config.events.topic} is done")
     elif bounded:
         job.cancel()
