@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -243,6 +244,23 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
+
+
+def steady_port() -> int:
+    """Return a port of 127.0.0.1 that is free and stays so: one below those that the system itself gives to clients.
+
+    For what listens a while from now, or again after it ended; a port of `free_port` may by then be any connection's.
+    """
+    try:
+        lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="utf-8").split()[0])
+    except (OSError, ValueError, IndexError):
+        lowest = 32_768  # Linux's default; other systems begin at 49,152
+    for _ in range(100):
+        port = 10_000 + secrets.randbelow(max(1, lowest - 10_000))
+        with contextlib.suppress(HeadwaterError):
+            require_free(port)
+            return port
+    return free_port()  # the range is the user's, and leaves no room
 
 
 def require_free(port: int) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple
 
-from jobs.broker import HOST, free_port, require_free
+from jobs.broker import HOST, require_free, steady_port
 from jobs.flink_conf import FLINK_CONF, environments, write_configuration
 from jobs.flink_rest import FlinkRest
 from jobs.jars import cache_dir
@@ -204,7 +204,7 @@ class Cluster:
 
     def _ports(self) -> dict[str, int]:
         """Choose what must stay the same when a member is started again."""
-        return {name: free_port() for name in ("rpc", ZOOKEEPER, *self._flink_names())}
+        return {name: steady_port() for name in ("rpc", ZOOKEEPER, *self._flink_names())}
 
     def _make_folder(self) -> None:
         try:
@@ -294,7 +294,7 @@ class Cluster:
             "FLINK_PID_DIR": str(self.folder / "pids"),
             "FLINK_LIB_DIR": str(self.folder / "lib"),
             "STD_REDIRECT_TO_FILE": "true",  # Flink's log to a file that is rolled over; what Python prints beside it
-            "NUMBA_CACHE_DIR": str(cache_dir().parent / "kernels"),  # the folder of a job's code goes with the job
+            "NUMBA_CACHE_DIR": str(_kernels()),
         }
 
     def _wait(self, timeout_s: float) -> None:
@@ -345,6 +345,15 @@ def flink_home() -> Path:
     if found is None or found.origin is None:
         raise HeadwaterError("apache-flink is not installed in this Python; run make setup")
     return Path(found.origin).parent
+
+
+def _kernels() -> Path:
+    """Return where compiled kernels are kept: the folder of a job's code goes with the job.
+
+    Beside our own code, as where it runs without a cluster, so that they are compiled once for both.
+    """
+    ours = Path(__file__).parents[1] / "online" / "__pycache__"
+    return ours if os.access(ours, os.W_OK) else cache_dir().parent / "kernels"
 
 
 def link_jars(lib: Path) -> None:

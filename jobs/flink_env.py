@@ -70,6 +70,7 @@ def open_flink(config: Config, mode: str, work: Path, restore: Path | None = Non
     folder = config.flink.checkpoints or work / CHECKPOINTS
     options = {
         **job_options(config, mode, folder, restore),
+        **connector_options(config),
         "python.executable": sys.executable,
         **memory_options(config.flink.parallelism),
         **restart_options(live=live),
@@ -218,14 +219,16 @@ def memory_options(slots: int) -> dict[str, str]:
     }
 
 
-def job_options(config: Config, mode: str, checkpoints: Path, restore: Path | None) -> dict[str, str]:
+def job_options(
+    config: Config, mode: str, checkpoints: Path | None = None, restore: Path | None = None
+) -> dict[str, str]:
     """Return what a job decides itself, on whatever Flink it runs.
 
     Args:
         config: of the job.
         mode: thread or process.
-        checkpoints: their folder.
-        restore: a checkpoint or savepoint to start from.
+        checkpoints: their folder; None: where Flink's own configuration says.
+        restore: a checkpoint or savepoint to start from; None: that of Flink's own configuration, where it has one.
     """
     live = bool(config.events.topic)
     options = {
@@ -235,7 +238,6 @@ def job_options(config: Config, mode: str, checkpoints: Path, restore: Path | No
         "execution.checkpointing.incremental": "true",
         "execution.checkpointing.interval": f"{config.flink.checkpoint_interval_ms} ms",
         "execution.checkpointing.timeout": f"{CHECKPOINT_TIMEOUT_MS} ms",
-        "execution.checkpointing.dir": checkpoints.absolute().as_uri(),
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         # Live, a list must not wait in a buffer; a replay gains from full ones.
         "execution.buffer-timeout.interval": "5 ms" if live else "100 ms",
@@ -251,13 +253,20 @@ def job_options(config: Config, mode: str, checkpoints: Path, restore: Path | No
             "python.map-state.read-cache-size": str(CACHED_STATES),
             "python.map-state.write-cache-size": str(CACHED_STATES),
         }
-    if config.events.topic or config.vectors.topic:
-        from jobs.jars import connector_jar
-
-        options["pipeline.jars"] = connector_jar().as_uri()
+    if checkpoints is not None:
+        options["execution.checkpointing.dir"] = checkpoints.absolute().as_uri()
     if restore is not None:
         options["execution.state-recovery.path"] = restore.absolute().as_uri()
     return options
+
+
+def connector_options(config: Config) -> dict[str, str]:
+    """Return what brings the Kafka connector to a Flink that has none in its lib/, fetched and verified."""
+    if not (config.events.topic or config.vectors.topic):
+        return {}
+    from jobs.jars import connector_jar
+
+    return {"pipeline.jars": connector_jar().as_uri()}
 
 
 def start_jvm(logs: Path, *, live: bool) -> None:

@@ -1,5 +1,6 @@
 """The Flink operators: load, call the plain object, store, emit."""
 
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from pyflink.datastream.functions import (
 
 from jobs.catalogues import decode_change, load_catalogue
 from jobs.interpreter import tune_interpreter
+from jobs.job_metrics import LateMetrics, LearnerMetrics, SessionsMetrics, us_since
 from jobs.package import CODE_ID, require_code, shipped
 from jobs.stores import MapStore, RecentStore
 from online.learner import Learner, identity
@@ -87,6 +89,7 @@ class SessionsOperator(KeyedProcessFunction):
         self._users = RecentStore(MapStore(runtime_context, "users"), RECENT_BYTES)
         self._dead_letters = self._form.tag(DEAD_LETTERS)
         self._warmed: set[int] = set()
+        self._told = SessionsMetrics(runtime_context)
         tune_interpreter()
 
     def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterable[object]:
@@ -97,10 +100,15 @@ class SessionsOperator(KeyedProcessFunction):
             self._warmed.add(shard)
             for _ in self._users.items():
                 pass
-        records = [decode_line(line) for line in lines.split(RECORD)]
-        folded = fold_tick(shard, ctx.timestamp(), records, self._load, self._settings)
-        self._users.put_all({user: encode_user(state) for user, state in folded.states.items()})
+        with self._told.stages.measure("fold"):
+            records = [decode_line(line) for line in lines.split(RECORD)]
+            folded = fold_tick(shard, ctx.timestamp(), records, self._load, self._settings)
+        with self._told.stages.measure("store"):
+            self._users.put_all({user: encode_user(state) for user, state in folded.states.items()})
+        self._told.records.inc(len(records))
+        self._told.users_at_hand_bytes.set(self._users.bytes_at_hand)
         for letter in folded.dead:
+            self._told.dead_letters.inc(letter.reason)
             yield self._dead_letters, self._form.of(dead_letter_message(self._topic, letter))
         yield encode_share(folded.share)
 
@@ -117,9 +125,14 @@ class LateOperator(ProcessFunction):
         self._topic = topic
         self._form = form
 
+    def open(self, runtime_context: RuntimeContext) -> None:
+        """Register the metrics."""
+        self._told = LateMetrics(runtime_context)
+
     def process_element(self, value: Row, ctx: ProcessFunction.Context) -> Iterable[object]:
         """Emit one dead letter."""
         record = decode_line(value[0])
+        self._told.dead_letters.inc(record.flag)
         yield self._form.of(dead_letter_message(self._topic, DeadLetter(record, record.flag)))
 
 
@@ -149,9 +162,11 @@ class LearnerOperator(KeyedCoProcessFunction):
         self._metrics = self._form.tag(METRICS)
         self._dead_letters = self._form.tag(DEAD_LETTERS)
         self._alive: LearnerProcess | None = None
+        self._told = LearnerMetrics(runtime_context)
 
     def process_element1(self, value: bytes, ctx: KeyedCoProcessFunction.Context) -> None:
         """Keep a share until its tick is over."""
+        self._told.publish()
         timers = ctx.timer_service()
         timers.register_event_time_timer(self._process().on_share(bytes(value)))
         timers.register_event_time_timer(END_OF_TIME)
@@ -161,6 +176,7 @@ class LearnerOperator(KeyedCoProcessFunction):
         process = self._process()
         change = decode_change(value, self._model_id, self._dim)
         if isinstance(change, DeadLetter):
+            self._told.dead_letters.inc(change.reason)
             yield self._dead_letters, self._form.of(dead_letter_message(self._topic, change))
         else:
             process.on_change(change)
@@ -171,11 +187,16 @@ class LearnerOperator(KeyedCoProcessFunction):
         if timestamp == END_OF_TIME:
             yield self._metrics, self._form.of(metrics_message(domain, process.on_end()))
             return
+        started = time.perf_counter_ns()
         result = process.on_tick(timestamp)
-        if result is not None:
-            yield self._metrics, self._form.of(metrics_message(domain, result.metrics))
-            for made in result.lists:
-                yield self._form.of(list_message(made))
+        if result is None:
+            return
+        learn_us, learned = us_since(started), time.perf_counter_ns()
+        metrics = self._form.of(metrics_message(domain, result.metrics))
+        lists = [self._form.of(list_message(made)) for made in result.lists]
+        self._told.tick(result.metrics, self._catalogue.without_vector, learn=learn_us, emit=us_since(learned))
+        yield self._metrics, metrics
+        yield from lists
 
     def _process(self) -> LearnerProcess:
         """Return the learner, restored from this key's state at the first use."""
@@ -183,7 +204,7 @@ class LearnerOperator(KeyedCoProcessFunction):
             catalogue = load_catalogue(shipped(self._vectors), self._settings)
             self._model_id, self._dim = catalogue.model_id, len(catalogue.projection.mean)
             name = identity(self._settings, catalogue)
-            learner = Learner(self._settings, catalogue)
+            self._catalogue, learner = catalogue, Learner(self._settings, catalogue)
             self._alive = LearnerProcess(lambda: learner, name, self._inputs, self._blocks)
             tune_interpreter()
         return self._alive

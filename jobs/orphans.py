@@ -31,7 +31,7 @@ def take_over(folder: Path) -> int:
 
 
 def end_all(folder: Path) -> int:
-    """End the marked processes of a run, this one excepted; return how many there were.
+    """End the marked processes of a run that do not live under this one; return how many there were.
 
     Raises:
         HeadwaterError: one of them does not end.
@@ -54,7 +54,7 @@ def end_all(folder: Path) -> int:
 
 
 def end_ours() -> None:
-    """End the marked processes that this one started: the workers of a JVM that is gone."""
+    """End what is left of this process's own run: the workers of a JVM that is gone."""
     if folder := os.environ.get(_MARK):
         end_all(Path(folder))
 
@@ -67,4 +67,16 @@ def _marked(folder: Path) -> list[int]:
         with suppress(OSError):  # it has just ended, or is another user's
             if mark in (entry / "environ").read_bytes().split(b"\0"):
                 found.append(int(entry.name))
-    return [pid for pid in found if pid != os.getpid()]
+    return [pid for pid in found if os.getpid() not in _line_of(pid)]
+
+
+def _line_of(pid: int) -> set[int]:
+    """Return a process, its parent, and so on."""
+    line: set[int] = set()
+    while pid > 1 and pid not in line:
+        line.add(pid)
+        try:
+            pid = int((_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:  # it has just ended
+            break
+    return line

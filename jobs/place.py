@@ -140,6 +140,25 @@ def _check_mode(folder: Path, kept: str | None, mode: str, anew: str) -> None:
         )
 
 
+def shared_place(config: Config) -> Place:
+    """Return the folder of a job that Flink itself keeps from running twice; nothing in it is locked or removed.
+
+    Raises:
+        HeadwaterError: the configuration names none that all machines see, or it cannot be made.
+    """
+    if config.flink.checkpoints is None:
+        raise HeadwaterError(
+            "the configuration has no flink.checkpoints; in application mode the job's folder must be one that all "
+            'machines see, such as "/state/live"; set it'
+        )
+    folder = place_folder(config)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HeadwaterError(f"cannot make {folder}: {error.strerror}; choose another flink.checkpoints") from None
+    return Place(folder, None, -1)
+
+
 def _read_about(about: Path) -> dict[str, str]:
     """Return whose state a folder holds, nothing where it holds none yet."""
     try:

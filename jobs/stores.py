@@ -62,6 +62,11 @@ class RecentStore:
         self._recent: OrderedDict[tuple[int, str], bytes] = OrderedDict()
         self._key = 0
 
+    @property
+    def bytes_at_hand(self) -> int:
+        """How much is kept in memory."""
+        return self._bytes
+
     def enter(self, key: int) -> None:
         """Go to the entries of Flink's current key."""
         self._key = key

@@ -70,7 +70,7 @@ def require_room(config: Config, target: FlinkRest) -> None:
 def _submit(
     config: Config, mode: str, place: Place, vectors: Path, target: FlinkRest, python: str | None, package: Path
 ) -> str:
-    from jobs.flink_env import LOGS, as_configuration, flink_in, job_options, start, start_jvm
+    from jobs.flink_env import LOGS, as_configuration, connector_options, flink_in, job_options, start, start_jvm
     from jobs.package import pack
 
     name = pack(package, vectors)
@@ -80,6 +80,7 @@ def _submit(
 
     options = {
         **job_options(config, mode, place.checkpoints, place.restore),
+        **connector_options(config),
         "execution.target": "remote",
         "execution.attached": "false",
         "rest.address": target.host,

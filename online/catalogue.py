@@ -88,6 +88,7 @@ class Catalogue:
         later = np.flatnonzero(available_at_ms > 0)
         self._later = sorted(((int(available_at_ms[row]), int(row)) for row in later), reverse=True)
         self._waiting = set(later.tolist())
+        self._from_id: set[int] = set()  # rows of items that an event named and no vector came for
 
     @classmethod
     def build(
@@ -114,7 +115,15 @@ class Catalogue:
     def row(self, item: str) -> int:
         """Return the item's row; an id never seen gets a new one, open, with a vector from its id."""
         row = self.row_of.get(item)
-        return self._add(item, vector_from_id(item, self.base.shape[1])) if row is None else row
+        if row is None:
+            row = self._add(item, vector_from_id(item, self.base.shape[1]))
+            self._from_id.add(row)
+        return row
+
+    @property
+    def without_vector(self) -> int:
+        """How many open items have a vector from their id alone, because none came for them."""
+        return len(self._from_id)
 
     def rows(self, items: Sequence[str]) -> list[int]:
         """Return the rows of some items; see `row`."""
@@ -154,11 +163,13 @@ class Catalogue:
             # An item not known yet is remembered as retired: an event that names it later does not bring it back.
             closed = self.row(change.item)
             self.open[closed] = 0
+            self._from_id.discard(closed)
             return None
         vector = self._project(change.vector)
         if row is None:
             self._add(change.item, vector)
             return None
+        self._from_id.discard(row)
         self.open[row] = 1
         moved = vector - self.base[row]
         self.base[row] = vector
@@ -191,6 +202,12 @@ class Catalogue:
         self.base = np.asarray(tables["catalogue.base"], np.float32)
         self.open = np.asarray(tables["catalogue.open"], np.uint8)
         self._waiting = set(np.asarray(tables["catalogue.waiting"]).tolist())
+        dim = self.base.shape[1]
+        self._from_id = {
+            row
+            for row, item in enumerate(added, self._initial)
+            if self.open[row] and np.array_equal(self.base[row], vector_from_id(item, dim))
+        }
 
     def _project(self, vector: Vectors) -> Vectors:
         projected: Vectors = _project(vector[None], self.projection)[0]

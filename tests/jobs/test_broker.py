@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.broker import HOST, Broker, free_port
+from jobs.broker import HOST, Broker, free_port, steady_port
 from jobs.cli import main
 from jobs.kafka_client import Admin
 from jobs.kafka_features import finalized_features
@@ -184,6 +184,15 @@ def test_down_never_ends_a_stranger(tmp_path: Path) -> None:
     finally:
         os.kill(stranger.pid, signal.SIGKILL)
         stranger.wait()
+
+
+@pytest.mark.skipif(not Path("/proc/sys/net/ipv4").exists(), reason="asks /proc which ports the system gives away")
+def test_a_steady_port_is_nobodys() -> None:
+    """The system gives it to no client: a server can come back to it."""
+    low, high = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    ports = {steady_port() for _ in range(20)}
+    assert len(ports) > 10
+    assert [port for port in ports if low <= port <= high] == []
 
 
 def test_gone_broker_is_one_quiet_error(capfd: pytest.CaptureFixture[str]) -> None:

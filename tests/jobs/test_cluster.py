@@ -3,18 +3,23 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
-from jobs.broker import free_port
+from jobs.broker import steady_port
 from jobs.cli import main
 from jobs.cluster import JOB_MANAGER, Cluster, Shape
+from jobs.job_metrics import METRICS, PREFIX
+from online.event import REASONS
 from state.errors import HeadwaterError
 from tests.jobs.cluster_job import ClusterJob
 from tests.jobs.live_job import ROOT
@@ -26,7 +31,7 @@ from tests.jobs.processes import lives
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster of this module's own, whose job manager is highly available."""
-    with Cluster(tmp_path_factory.mktemp("flink"), Shape(port=free_port(), ha=True)) as cluster:
+    with Cluster(tmp_path_factory.mktemp("flink"), Shape(port=steady_port(), ha=True, metrics=True)) as cluster:
         yield cluster
 
 
@@ -61,7 +66,7 @@ def test_a_life_on_a_cluster(
 
     job_id, _ = job.call("submit", "--mode", "thread")
     learn(0)
-    assert f"runs on {cluster.target}" not in job.call("status")[0]
+    check_metrics(cluster)
     assert f"running on {cluster.target} as {job_id}" in job.call("status")[0]
     _, told = job.call("submit", "--mode", "thread", status=2)
     assert f"is on {cluster.target} already, running as {job_id}" in told
@@ -106,6 +111,43 @@ def test_a_life_on_a_cluster(
     assert_right(over, job.read(job.config.lists.topic))
 
 
+def check_metrics(cluster: Cluster) -> None:
+    """Prometheus would see each metric that is documented, with numbers that fit together, and those of the alarms."""
+    deadline = time.monotonic() + 60
+    while not is_complete(found := scraped(cluster)):
+        assert time.monotonic() < deadline, sorted(found)
+        time.sleep(1)
+    sums = {name: sum(found[PREFIX + name].values()) for name in METRICS}
+    assert sums["records"] >= sums["accepted"] + sums["duplicates"] >= sums["accepted"] >= sums["scored"] > 0
+    assert sums["lists"] > 0 and sums["ticks"] > 0 and sums["items"] > 900
+    reasons = labels_of(found[PREFIX + "reason_dead_letters"], "reason")
+    assert "late" in reasons and reasons.keys() <= REASONS.keys()
+    ages = labels_of(found[PREFIX + "le_event_to_list"], "le")
+    assert ages["+Inf"] == sums["accepted"] and ages["60000"] == 0  # of events of years ago
+    told = set(re.findall(r"`(flink_\w+)`", (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")))
+    assert told - {PREFIX} - found.keys() == set(), "docs/operations.md names metrics that there are not"
+
+
+def labels_of(values: dict[str, float], label: str) -> dict[str, float]:
+    """Return a label's value -> the metric's."""
+    return {re.findall(rf'(?:^|,){label}="([^"]+)"', labels)[0]: value for labels, value in values.items()}
+
+
+def is_complete(found: dict[str, dict[str, float]]) -> bool:
+    """Tell whether all of ours have come: a reporter asks the operators every few seconds."""
+    return all(PREFIX + name in found for name in METRICS) and sum(found[PREFIX + "le_event_to_list"].values()) > 0
+
+
+def scraped(cluster: Cluster) -> dict[str, dict[str, float]]:
+    """Return metric -> labels -> value of all processes of the cluster, as Prometheus reads them."""
+    found: dict[str, dict[str, float]] = {}
+    for port in cluster.metrics_ports().values():
+        for line in requests.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text.splitlines():
+            if parsed := re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line):
+                found.setdefault(parsed[1], {})[f"{port},{parsed[2]}"] = float(parsed[3])
+    return found
+
+
 def _frozen(job: ClusterJob) -> Path:
     """Return the catalogue that the job will find in its topic when it starts."""
     from jobs.snapshot import freeze_vectors
@@ -119,7 +161,7 @@ def _frozen(job: ClusterJob) -> Path:
 @pytest.mark.slow
 def test_up_status_down(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`up` ends while the cluster goes on; a second one starts nothing; another shape is refused; `down` ends all."""
-    port = free_port()
+    port = steady_port()
     given = ["--port", str(port), "--dir", str(tmp_path), "--task-managers", "1"]
     up = [sys.executable, "-m", "jobs.cli", "cluster", "up", *given]
     try:
@@ -182,7 +224,7 @@ def test_no_java_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
         raise HeadwaterError("no usable Java; found PATH: none; expected Java 11 to 21; install one")
 
     monkeypatch.setattr("jobs.java.find_java", no_java)
-    assert main(["cluster", "up", "--port", str(free_port()), "--dir", str(tmp_path)]) == 2
+    assert main(["cluster", "up", "--port", str(steady_port()), "--dir", str(tmp_path)]) == 2
     assert "no usable Java" in capsys.readouterr().err
 
 
@@ -196,7 +238,7 @@ def test_no_java_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 )
 def test_mistakes(more: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
     """One line each, status 2."""
-    assert main(["cluster", "up", "--port", str(free_port()), *more]) == 2
+    assert main(["cluster", "up", "--port", str(steady_port()), *more]) == 2
     assert text in capsys.readouterr().err
 
 

@@ -13,7 +13,8 @@ from state.errors import HeadwaterError
 
 FILES = sorted(FLINK_CONF.glob("*.yaml"))
 KEY = re.compile(r"^([a-z][\w.-]*): ", re.MULTILINE)
-REPORTER = re.compile(r"metrics\.reporter\.\w+\.(factory\.class|port)")  # of any name, so no option has the whole key
+# Of a reporter of any name, so no option has the whole key.
+REPORTER = re.compile(r"metrics\.reporter\.\w+\.(factory\.class|port|filterLabelValueCharacters)")
 UNITS = {
     "time": r"\d+ (ms|s|min|h)",
     "memory": r"\d+m",

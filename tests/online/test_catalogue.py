@@ -114,6 +114,22 @@ def test_a_retired_item_does_not_open_at_its_time() -> None:
     assert catalogue.open[2] == 0
 
 
+def test_items_without_a_vector_are_counted() -> None:
+    """From the event that names one until its vector comes or it is retired; a restore counts the same."""
+    catalogue = small_catalogue()
+    for item in ("x", "y", "z"):
+        catalogue.row(item)
+    catalogue.apply(change("gone", None))
+    assert catalogue.without_vector == 3
+    catalogue.apply(change("x"))
+    catalogue.apply(change("z", None))
+    catalogue.apply(change("w"))
+    assert catalogue.without_vector == 1
+    again = small_catalogue()
+    again.load(copy_of(catalogue.tables()))
+    assert again.without_vector == 1
+
+
 def test_storing_is_invisible() -> None:
     """A catalogue that was stored half way goes on as if nothing had been, waiting items included."""
 
