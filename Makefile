@@ -8,6 +8,8 @@ SHELL := /bin/bash
 BIN := .venv/bin
 READY := .venv/.ready
 DEMO := out/demo
+SEEDS := 10000
+N := 1000000
 FAST := not flink and not kafka and not model and not browser and not slow
 
 # One thread for each numeric library: with more they fight over the cores and everything is slower.
@@ -19,7 +21,7 @@ FITS := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.10 python3; do \
 	$$p -c '$(FITS)' >/dev/null 2>&1 && echo $$p && break; done)
 
-.PHONY: help setup jars check test demo demo-live clean
+.PHONY: help setup jars check test simulate fuzz demo demo-live clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -54,6 +56,12 @@ test: $(READY) jars  ## the whole suite, real Flink, Kafka and language model in
 	  echo "$$file: Flink, a JVM of its own"; \
 	  $(BIN)/python -m pytest "$$file" -m flink --durations=5 || status=1; \
 	done; exit $$status
+
+simulate: $(READY)  ## the job in one thread, SEEDS=10000 schedules of crashes and restores, judged by the oracle
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+fuzz: $(READY)  ## N=1000000 mutated records through everything that reads bytes
+	$(BIN)/python -m tests.fuzz --records $(N)
 
 demo: $(READY)  ## replay 141,695 real events through Flink; lists, metrics and a report in out/demo
 	$(BIN)/headwater replay --config examples/movietweetings/job.toml --why --out $(DEMO)

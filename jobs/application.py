@@ -42,10 +42,12 @@ def _start(file: Path, wanted_mode: str | None) -> None:
     from jobs.modes import choose_mode
     from jobs.place import shared_place
     from jobs.run import check_topics, check_vectors, vectors_of
+    from jobs.transaction_checks import require_transactions
 
     config = load_config(file, {"flink.mode": wanted_mode})
     check_vectors(config)
     check_topics(config)
+    require_transactions(config)
     mode = choose_mode(config.flink.mode)
     vectors = vectors_of(config, shared_place(config))
     options = as_configuration(job_options(config, mode))

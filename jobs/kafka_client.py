@@ -11,8 +11,8 @@ from state.errors import HeadwaterError
 
 TIMEOUT_S = 10.0  # of one question; a broker under load answers in well under 1 s
 
-_SILENT = logging.Logger("librdkafka")  # ours alone: no handler, no parent; errors come by error_cb
-_SILENT.addHandler(logging.NullHandler())
+SILENT = logging.Logger("librdkafka")  # ours alone: no handler, no parent; errors come by error_cb
+SILENT.addHandler(logging.NullHandler())
 
 
 class Admin:
@@ -141,7 +141,7 @@ class Admin:
                 "socket.connection.setup.timeout.ms": int(max(1, self.timeout_s) * 1000),
             }
             try:
-                return AdminClient({**properties, **ours}, logger=_SILENT)
+                return AdminClient({**properties, **ours}, logger=SILENT)
             except KafkaException as error:
                 unknown = re.search(r'No such configuration property: "([^"]+)"', str(error))
                 if not unknown or unknown[1] not in properties:
@@ -170,7 +170,7 @@ def open_consumer(bootstrap: str, properties: Mapping[str, Any], *, group: str) 
         "enable.partition.eof": True,
         "isolation.level": "read_committed",
     }
-    return Consumer({**_known(bootstrap, properties), **ours}, logger=_SILENT)
+    return Consumer({**_known(bootstrap, properties), **ours}, logger=SILENT)
 
 
 def open_producer(bootstrap: str, properties: Mapping[str, Any]) -> Any:
@@ -178,7 +178,7 @@ def open_producer(bootstrap: str, properties: Mapping[str, Any]) -> Any:
     from confluent_kafka import Producer
 
     ours = {"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5}
-    return Producer({**_known(bootstrap, properties), **ours}, logger=_SILENT)
+    return Producer({**_known(bootstrap, properties), **ours}, logger=SILENT)
 
 
 def _known(bootstrap: str, properties: Mapping[str, Any]) -> dict[str, Any]:

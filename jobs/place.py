@@ -4,10 +4,13 @@ import fcntl
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from jobs.config import Config
+from jobs.unfinished import newest_checkpoint
 from state.errors import HeadwaterError
 
 HOME = Path(".headwater")  # where a job keeps its state unless flink.checkpoints says otherwise
@@ -39,7 +42,7 @@ class Place(NamedTuple):
 
     @property
     def one_pass(self) -> Path:
-        """Checkpoints of a run until the end, from which nothing ever goes on."""
+        """Checkpoints of a run until the end, from which only --resume goes on."""
         return self.folder / PASS
 
 
@@ -48,34 +51,22 @@ def place_folder(config: Config) -> Path:
     return (config.flink.checkpoints or HOME / config.name).absolute()
 
 
-def open_place(config: Config, mode: str, *, fresh: bool, keep: bool = True) -> Place:
+def open_place(config: Config, mode: str, *, fresh: bool, keep: bool = True, resume: bool = False) -> Place:
     """Return where the job keeps its state; refuse state that this job cannot use.
 
     Args:
         config: of the job.
         mode: thread or process.
         fresh: forget the state.
-        keep: False for a run that neither goes on from the state nor adds to it.
+        keep: False for a run until the end, which neither goes on from the state nor adds to it.
+        resume: go on with the run until the end that was killed.
 
     Raises:
         HeadwaterError: the folder cannot be used, another run holds it, or its state is another job's or was kept in
             the other execution mode.
     """
     folder = place_folder(config)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise HeadwaterError(
-            f"cannot keep state in {folder}: {error.strerror}; choose another flink.checkpoints"
-        ) from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise HeadwaterError(
-            f"another headwater run holds {folder}; two runs of one job would undo each other's transactions; "
-            "stop that one, or give this job its own name and flink.checkpoints"
-        ) from None
+    lock = _lock(folder)
     about = folder / ABOUT
     kept = _read_about(about)
     if kept.get("name") not in (None, config.name):
@@ -87,17 +78,66 @@ def open_place(config: Config, mode: str, *, fresh: bool, keep: bool = True) -> 
     if fresh:
         _forget(folder)
     if not keep:
-        shutil.rmtree(folder / PASS, ignore_errors=True)
-        return Place(folder, None, lock)
+        return _open_pass(Place(folder, None, lock), {"name": config.name, "mode": mode}, resume=resume)
     restore = newest_state(folder)
-    if restore is not None and kept.get("mode") not in (None, mode):
-        raise HeadwaterError(
-            f"the state in {folder} was kept in {kept['mode']} mode; this run is in {mode} mode, which Flink stores in "
-            f"another format; run with --mode {kept['mode']}, or start anew with --fresh"
-        )
+    if restore is not None:
+        _check_mode(folder, kept.get("mode"), mode, "start anew with --fresh")
     _write_about(about, {"name": config.name, "mode": mode})
     _clear_older(folder, restore)
     return Place(folder, restore, lock)
+
+
+@contextmanager
+def hold_place(config: Config) -> Iterator[None]:
+    """Keep runs of the job from starting; raises HeadwaterError where one lives, here or on a cluster."""
+    folder = place_folder(config)
+    lock = _lock(folder)
+    try:
+        _require_ended(folder, _read_about(folder / ABOUT))
+        yield
+    finally:
+        os.close(lock)
+
+
+def _lock(folder: Path) -> int:
+    """Hold a job's folder while this process lives, or until the descriptor is closed."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise HeadwaterError(
+            f"cannot keep state in {folder}: {error.strerror}; choose another flink.checkpoints"
+        ) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise HeadwaterError(
+            f"another headwater run holds {folder}; two runs of one job would undo each other's transactions; "
+            "stop that one, or give this job its own name and flink.checkpoints"
+        ) from None
+    return lock
+
+
+def _open_pass(place: Place, about: dict[str, str], *, resume: bool) -> Place:
+    """Return the place of a run until the end, anew or where a killed one stood."""
+    folder = place.one_pass
+    restore = newest_checkpoint(folder) if resume else None
+    if restore is not None:
+        _check_mode(folder, _read_about(folder / ABOUT).get("mode"), about["mode"], "start anew without --resume")
+    if not resume:
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(exist_ok=True)
+    _write_about(folder / ABOUT, about)
+    return place._replace(restore=restore)
+
+
+def _check_mode(folder: Path, kept: str | None, mode: str, anew: str) -> None:
+    if kept not in (None, mode):
+        raise HeadwaterError(
+            f"the state in {folder} was kept in {kept} mode; this run is in {mode} mode, which Flink stores in "
+            f"another format; run with --mode {kept}, or {anew}"
+        )
 
 
 def shared_place(config: Config) -> Place:
@@ -174,8 +214,7 @@ def _write_about(about: Path, kept: dict[str, str]) -> None:
 
 def newest_state(folder: Path) -> Path | None:
     """Return the newest finished checkpoint or savepoint of the job in `folder`, None when there is none."""
-    found = [file for part in (CHECKPOINTS, SAVEPOINTS) for file in (folder / part).glob("**/_metadata")]
-    return max(found, key=lambda file: file.stat().st_mtime_ns).parent if found else None
+    return newest_checkpoint(folder / CHECKPOINTS, folder / SAVEPOINTS)
 
 
 def _forget(folder: Path) -> None:

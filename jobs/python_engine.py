@@ -9,7 +9,7 @@ from jobs.catalogues import load_catalogue
 from jobs.interpreter import tune_interpreter
 from jobs.logs import read_canonical
 from jobs.progress import Progress
-from jobs.replay import DEAD_LETTERS, LISTS, METRICS, Replay, source_name
+from jobs.replay import DEAD_LETTERS, LISTS, METRICS, WORK, Replay, source_name
 from online.learner import Learner
 from online.loop import run_loop
 from online.outputs import dead_letter_message, list_message, metrics_message
@@ -24,7 +24,7 @@ def run_python(replay: Replay, progress: Progress) -> None:
     with (
         _part(replay.out / LISTS) as lists,
         _part(replay.out / DEAD_LETTERS) as dead_letters,
-        (replay.out / METRICS).open("wb") as metrics,
+        (replay.out / WORK / METRICS).open("wb") as metrics,
     ):
         for result in run_loop(read_canonical(replay.log), learner, settings):
             lists.writelines(list_message(made).value + b"\n" for made in result.lists)
@@ -33,6 +33,7 @@ def run_python(replay: Replay, progress: Progress) -> None:
                 if line is not None:
                     metrics.write(metrics_message(settings.domain, line).value + b"\n")
                     progress.add(msgspec.to_builtins(line))
+    (replay.out / WORK / METRICS).replace(replay.out / METRICS)  # last, so that it says that all is there
 
 
 def _part(folder: Path) -> BinaryIO:

@@ -1,6 +1,8 @@
 """`headwater replay`: a log from files through the loop, then what came out and how good it was."""
 
 import argparse
+import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -15,9 +17,11 @@ import msgspec
 from jobs.children import environment, headwater
 from jobs.config import Config, config_from_flags, load_config
 from jobs.evaluating import Wanted, evaluate_run
-from jobs.flink_env import LOGS
+from jobs.flink_env import CHECKPOINTS, LOGS
 from jobs.logs import LogSummary, write_canonical
+from jobs.orphans import take_over
 from jobs.progress import Progress, day, told_at_the_end
+from jobs.unfinished import NOTE, hold, inputs_of, is_noted, newest_checkpoint, note
 from jobs.unknown_items import count_unknown
 from jobs.versions import versions
 from models.vectors import read_vectors
@@ -37,12 +41,21 @@ class Replay(NamedTuple):
     config: Config
     log: Path  # canonical
     vectors: Path
-    out: Path  # has no outputs yet
+    out: Path  # has no outputs yet, or those up to `restore`
     mode: str  # thread or process; the plain-Python engine has none
+    restore: Path | None = None  # the checkpoint to go on from
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of this replay's checkpoints, and of no other's."""
+        named = self.config.flink.checkpoints
+        if named is None:
+            return self.out / WORK / CHECKPOINTS
+        return named / f"{self.config.name}-{hashlib.sha256(os.fsencode(self.out)).hexdigest()[:12]}"
 
 
 class Engine(Protocol):
-    """Runs the loop over a canonical log and writes LISTS, DEAD_LETTERS and METRICS below `out`."""
+    """Runs the loop over a canonical log and writes LISTS, DEAD_LETTERS and, when all is there, METRICS below `out`."""
 
     def __call__(self, replay: Replay, progress: Progress) -> None: ...
 
@@ -64,6 +77,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mode", choices=("auto", "thread", "process"), help="how Flink runs Python (auto)")
     parser.add_argument("--parallelism", type=int, metavar="N", help="of the Flink job (1)")
     parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with a replay into --out that was killed; the same bytes as without (Flink goes on from its last "
+        "checkpoint, plain Python from the beginning)",
+    )
+    parser.add_argument(
         "--no-peers",
         action="store_true",
         help="leave out RAISGD and River's BiasedMF, about 50 us an event after the run",
@@ -81,10 +100,11 @@ def main(args: argparse.Namespace) -> int:
         raise HeadwaterError(f"--limit is {args.limit}; expected at least 1; leave it out to read the whole log")
     engine, mode = _engine(args.engine, config)
     out: Path = (args.out or Path("out") / config.name).absolute()
+    wanted = Wanted(not args.no_peers, args.frozen_control)
     try:
-        return _replay(config, args.limit, engine, mode, out, Wanted(not args.no_peers, args.frozen_control))
+        return _replay(config, args.limit, engine, mode, out, wanted, resume=args.resume)
     except KeyboardInterrupt:
-        print(f"\ninterrupted: {out} is not complete; run the replay again", file=sys.stderr)
+        print(f"\ninterrupted: {out} is not complete; go on with --resume, or run it again", file=sys.stderr)
         raise
     except BrokenPipeError:  # of standard output; jobs/cli.py knows it
         raise
@@ -95,38 +115,57 @@ def main(args: argparse.Namespace) -> int:
         ) from None
 
 
-def _replay(config: Config, limit: int | None, engine: Engine, mode: str, out: Path, wanted: Wanted) -> int:
+def _replay(
+    config: Config, limit: int | None, engine: Engine, mode: str, out: Path, wanted: Wanted, *, resume: bool
+) -> int:
     """Read, run, report; of the folder for work a replay that fails leaves the logs, which its error names."""
     _check_inputs(config, out)
-    _open(out)
+    lock = _open(out, resume=resume)
     try:
-        report = _run(config, limit, engine, mode, out, wanted)
-    except BaseException:
-        _tidy(out / WORK)
+        report = _run(config, limit, engine, mode, out, wanted, resume=resume)
+    except KeyboardInterrupt:  # it may go on
         raise
+    except BaseException:
+        if not resume:
+            _tidy(out / WORK)
+        raise
+    finally:
+        os.close(lock)
     shutil.rmtree(out / WORK)
     print(told_at_the_end(report, out))
     return 0
 
 
-def _run(config: Config, limit: int | None, engine: Engine, mode: str, out: Path, wanted: Wanted) -> dict[str, Any]:
+def _run(
+    config: Config, limit: int | None, engine: Engine, mode: str, out: Path, wanted: Wanted, *, resume: bool
+) -> dict[str, Any]:
     """Return the report. What an earlier replay left goes once the log and the vectors are known to be good."""
     log = out / WORK / "events.log"
     summary = write_canonical(config.events, log, limit=limit)
     print(_told(config, summary), file=sys.stderr)
-    vectors = _vectors(config, out)
+    vectors = _vectors(config, out, resume=resume)
     items = read_vectors(vectors)  # here, where a damaged file is one line, and not in the engine
     print(f"{vectors.name}: {len(items.items):,} items, vectors of {items.model_id}", file=sys.stderr)
     unknown = count_unknown(log, items.items)
     if unknown.most:
         print(unknown.warning(next(iter(items.items), ""), _advice(config)), file=sys.stderr)
-    _clear(out, keep=vectors)
+    replay = Replay(config, log, vectors, out, mode)
+    inputs = inputs_of(config, mode, summary.sha256, vectors)
+    is_known = resume and is_noted(out / WORK, inputs)
     progress = Progress(summary.records - summary.flags.get(LATE, 0))
     start = time.monotonic()
-    replay = Replay(config, log, vectors, out, mode)
-    with progress:
-        engine(replay, progress)
+    if not (is_known and (out / METRICS).exists()):  # else all was there but the report
+        replay = replay._replace(restore=newest_checkpoint(replay.checkpoints) if is_known else None)
+        if resume:
+            print(f"goes on from {replay.restore or 'the beginning'}", file=sys.stderr)
+        if replay.restore is None:
+            _clear(replay)
+            note(out / WORK, inputs)
+        with progress:
+            engine(replay, progress)
     wall_s = time.monotonic() - start
+    shutil.rmtree(replay.checkpoints, ignore_errors=True)
+    _sweep(out)
     about = {
         "engine": "flink" if mode else "python",
         "mode": mode,
@@ -183,26 +222,41 @@ def _check_inputs(config: Config, out: Path) -> None:
                 )
 
 
-def _open(out: Path) -> None:
-    """Make the folder and, anew, its folder for work."""
+def _open(out: Path, *, resume: bool) -> int:
+    """Make the folder and, anew unless a replay is to go on, its folder for work; return the lock that holds it."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        _remove(out / WORK)
-        (out / WORK).mkdir()
+        lock = hold(out, f"another replay writes to {out}; wait for its end, or choose another --out")
+        if ended := take_over(out):
+            print(f"ended {ended} processes that a killed replay had left", file=sys.stderr)
+        if not resume:
+            _remove(out / WORK)
+        (out / WORK).mkdir(exist_ok=True)
     except OSError as error:
         raise HeadwaterError(
             f"cannot use {out} for outputs: {error.strerror}; expected a folder to write in; choose another --out"
         ) from None
+    return lock
 
 
-def _clear(out: Path, keep: Path) -> None:
+def _clear(replay: Replay) -> None:
     """Remove what an earlier replay left, and nothing else."""
+    out = replay.out
     for name in _REMOVED:
         _remove(out / name)
-    if not keep.samefile(out / VECTORS if (out / VECTORS).exists() else out):
+    if not replay.vectors.samefile(out / VECTORS if (out / VECTORS).exists() else out):
         _remove(out / VECTORS)
+    for path in (out / WORK / METRICS, replay.checkpoints):
+        _remove(path)
     for name in (LISTS, DEAD_LETTERS):
         (out / name).mkdir()
+
+
+def _sweep(out: Path) -> None:
+    """Remove the parts that a crash left unfinished."""
+    for name in (LISTS, DEAD_LETTERS):
+        for part in (out / name).glob(".part-*"):
+            part.unlink()
 
 
 def _tidy(work: Path) -> None:
@@ -218,8 +272,8 @@ def _remove(path: Path) -> None:
     shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
 
 
-def _vectors(config: Config, out: Path) -> Path:
-    """Return the file of item vectors, made now unless the configuration names one."""
+def _vectors(config: Config, out: Path, *, resume: bool) -> Path:
+    """Return the file of item vectors, made now unless the configuration names one, or a killed replay had made it."""
     if config.vectors.path is not None:
         if not config.vectors.path.is_file():
             raise HeadwaterError(
@@ -230,6 +284,8 @@ def _vectors(config: Config, out: Path) -> Path:
     if config.items.path is None:
         raise HeadwaterError("a replay needs items from a file; set items.path, or vectors.path; or give --items F")
     path = out / VECTORS
+    if resume and path.exists() and (out / WORK / NOTE).exists():
+        return path
     command = _encode(config, config.items.path, path)
     # A process of its own: the language model's memory is gone before the job starts.
     done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=sys.stderr, env=environment())

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from jobs.flink_env import LOGS
 from jobs.flink_rest import FlinkRest
 from jobs.modes import choose_mode
 from jobs.place import Place, open_place
@@ -11,6 +12,7 @@ from jobs.run import check_topics, check_vectors, vectors_of
 from jobs.submission import require_room, submit, tell
 from jobs.submit import add_how
 from jobs.targets import add_target
+from jobs.transaction_checks import add_accept_loss, require_transactions, require_whole
 from state.errors import HeadwaterError
 
 
@@ -18,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_target(parser)
     add_how(parser)
+    add_accept_loss(parser)
     parser.add_argument(
         "--from", dest="state", metavar="PATH", help="a savepoint or checkpoint (the newest that the job has)"
     )
@@ -32,9 +35,12 @@ def main(args: argparse.Namespace) -> int:
     check_vectors(config)
     require_room(config, target)
     check_topics(config)
+    require_transactions(config)
     mode = choose_mode(config.flink.mode)
     named = None if args.state is None else state_at(args.state)
     place = _with_state(open_place(config, mode, fresh=False), named)
+    if told := require_whole(config, place.restore, place.folder / LOGS, accept_loss=args.accept_loss):
+        tell(config, told)
     done = submit(config, mode, place, vectors_of(config, place), target, args.python)
     tell(config, f"goes on from {done.restored} with parallelism {config.flink.parallelism} on {target.target}")
     print(done.job_id)

@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import shutil
 import signal
 import sys
 import threading
@@ -11,9 +10,13 @@ from types import FrameType
 from typing import Any
 
 from jobs.config import Config, load_config
+from jobs.flink_env import LOGS
 from jobs.kafka_client import Admin
 from jobs.modes import choose_mode
+from jobs.one_pass import begin, finish, is_complete
+from jobs.orphans import take_over
 from jobs.place import Place, open_place
+from jobs.transaction_checks import add_accept_loss, require_transactions, require_whole
 from state.errors import HeadwaterError
 
 
@@ -27,7 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="one pass over all that the topics hold now; it neither uses nor changes what the job has learned so far",
     )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="with --until-end: go on with the pass that was killed (without --until-end a run always goes on)",
+    )
     parser.add_argument("--fresh", action="store_true", help="forget what the job has learned, and start anew")
+    add_accept_loss(parser)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -35,10 +44,21 @@ def main(args: argparse.Namespace) -> int:
     config = load_config(args.config, {"flink.mode": args.mode, "flink.parallelism": args.parallelism})
     check_vectors(config)
     check_topics(config)
+    require_transactions(config)
     mode = choose_mode(config.flink.mode)
-    place = open_place(config, mode, fresh=args.fresh, keep=not args.until_end)
+    if args.resume and args.fresh:
+        raise HeadwaterError("--resume goes on and --fresh starts anew; expected one of them")
+    place = open_place(config, mode, fresh=args.fresh, keep=not args.until_end, resume=args.resume)
+    if ended := take_over(place.folder):
+        _tell(config, f"ended {ended} processes that a killed run had left")
+    if args.until_end and args.resume and place.restore is None and is_complete(config, place.one_pass):
+        finish(place.one_pass)
+        _tell(config, f"all of {config.events.topic} was done already")
+        return 0
     vectors = vectors_of(config, place)
     stop = _stop_signal()
+    if told := require_whole(config, place.restore, place.folder / LOGS, accept_loss=args.accept_loss):
+        _tell(config, told)
     return _run(config, mode, place, vectors, stop, bounded=args.until_end)
 
 
@@ -111,6 +131,8 @@ def _stop_signal() -> threading.Event:
 
 
 def _run(config: Config, mode: str, place: Place, vectors: Path, stop: threading.Event, *, bounded: bool) -> int:
+    if bounded and place.restore is None:
+        begin(config, place.one_pass)
     job = _start(config, mode, place, vectors, stop, bounded=bounded)
     if job is None:
         return 0
@@ -120,11 +142,12 @@ def _run(config: Config, mode: str, place: Place, vectors: Path, stop: threading
         pass
     if job.is_over():
         job.wait()
-        shutil.rmtree(place.one_pass, ignore_errors=True)
+        if bounded:
+            finish(place.one_pass)
         _tell(config, f"all of {config.events.topic} is done")
     elif bounded:
         job.cancel()
-        raise HeadwaterError("stopped before the end; the lists so far are in the topic; run it again for all of them")
+        raise HeadwaterError("stopped before the end; the lists so far are in the topic; go on with --resume")
     else:
         _stop(config, job, place)
     return 0
@@ -140,7 +163,7 @@ def _start(config: Config, mode: str, place: Place, vectors: Path, stop: threadi
     checkpoints = place.one_pass if bounded else place.checkpoints
     placed = dataclasses.replace(config, flink=dataclasses.replace(config.flink, checkpoints=checkpoints))
     flink = open_flink(placed, mode, place.folder, place.restore)
-    build_live(flink, config, vectors, mode, bounded=bounded)
+    build_live(flink, config, vectors, mode, bounded=bounded, restore=place.restore)
     return None if stop.is_set() else start(flink, config.name)
 
 

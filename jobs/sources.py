@@ -20,6 +20,7 @@ from typing import Any
 from jobs.config import Config
 from jobs.flink_env import Flink
 from jobs.graph import Inputs
+from jobs.restored import assigned_in
 from online.record import FIELD, LATE, LATE_IDLE, NULL, RECORD
 from online.settings import Settings
 
@@ -29,6 +30,9 @@ IDLE_MS = 10_000
 BEAT_MS = 100  # how long the last watermark before a silence waits, at most
 CHANGES_IDLE_MS = 100  # the vectors topic before its first record: the ticks never wait for it
 FAR_PAST_MS, FAR_FUTURE_MS = -62_135_596_800_000, 253_402_300_799_999  # the years 1 and 9999, Flink's range
+
+EVENTS_TABLE, VECTORS_TABLE = "events_topic", "vectors_topic"  # in SQL; also the uids of their sources
+NO_TOPIC = "(?!)"  # a pattern that matches nothing
 
 _STATEFUL = re.compile(r"OverAggregate|WindowAggregate|^seconds|(?:events|vectors)_topic$")  # in the names SQL gives
 _SHADED = "org.apache.flink.kafka.shaded.org.apache.kafka."  # where the connector's jar has Kafka's classes
@@ -123,7 +127,7 @@ def file_inputs(flink: Flink, log: Path, settings: Settings) -> Inputs:
     return Inputs(*_ticks_and_late(flink, settings, live=False), no_changes(flink))
 
 
-def topic_inputs(flink: Flink, config: Config, *, bounded: bool = False) -> Inputs:
+def topic_inputs(flink: Flink, config: Config, *, bounded: bool = False, restore: Path | None = None) -> Inputs:
     """Return the inputs out of Kafka.
 
     Args:
@@ -131,10 +135,15 @@ def topic_inputs(flink: Flink, config: Config, *, bounded: bool = False) -> Inpu
         config: of the job.
         bounded: one pass from the earliest record to what the topics hold now, which leaves the group's offsets alone;
             the ticks then wait until all changes of the catalogue are read.
+        restore: the checkpoint from which a bounded pass goes on.
     """
     settings = config.settings()
-    _view_topic_lines(flink, config, settings, bounded=bounded)
-    changes = _changes(flink, config, bounded=bounded) if config.vectors.topic else no_changes(flink)
+    topics = {EVENTS_TABLE: config.events.topic, VECTORS_TABLE: config.vectors.topic}
+    known = assigned_in(restore, topics) if bounded and restore else set()
+    _view_topic_lines(flink, config, settings, bounded=bounded, is_known=EVENTS_TABLE in known)
+    changes = no_changes(flink)
+    if config.vectors.topic:
+        changes = _changes(flink, config, bounded=bounded, is_known=VECTORS_TABLE in known)
     return Inputs(*_ticks_and_late(flink, settings, live=not bounded), changes)
 
 
@@ -146,7 +155,7 @@ def no_changes(flink: Flink) -> Any:
     return flink.env.from_collection([], Types.ROW([Types.INT(), Types.LONG(), Types.LONG(), raw, raw]))
 
 
-def _view_topic_lines(flink: Flink, config: Config, settings: Settings, *, bounded: bool) -> None:
+def _view_topic_lines(flink: Flink, config: Config, settings: Settings, *, bounded: bool, is_known: bool) -> None:
     from pyflink.table import Schema
 
     start = {"earliest": "earliest-offset", "latest": "latest-offset", "committed": "group-offsets"}[config.kafka.start]
@@ -161,7 +170,8 @@ def _view_topic_lines(flink: Flink, config: Config, settings: Settings, *, bound
     }
     if not bounded:  # else the end is coming for every partition, and no list may depend on the clock
         options["scan.watermark.idle-timeout"] = f"{IDLE_MS} ms"
-    _topic(flink, "events_topic", schema.build(), config, config.events.topic, options, bounded=bounded)
+    options |= _subscription(config.events.topic, is_known=is_known)
+    _topic(flink, EVENTS_TABLE, schema.build(), config, options, bounded=bounded)
     _view(flink, "decoded", DECODED.format(at_ms=_unix_ms("rt")))
     _view(flink, "newest", NEWEST)
     flagged = FLAGGED.format(
@@ -214,7 +224,7 @@ def _never_idle(flink: Flink, stream: Any) -> Any:
     return marked.assign_timestamps_and_watermarks(WatermarkStrategy.for_monotonous_timestamps()).set_parallelism(1)
 
 
-def _changes(flink: Flink, config: Config, *, bounded: bool) -> Any:
+def _changes(flink: Flink, config: Config, *, bounded: bool, is_known: bool) -> Any:
     """Return the vectors topic as (partition, offset, time ms, key, value), never holding back the other input."""
     from pyflink.table import Schema
 
@@ -224,7 +234,8 @@ def _changes(flink: Flink, config: Config, *, bounded: bool) -> Any:
     if not bounded:
         schema.column_by_expression("far", f"TO_TIMESTAMP_LTZ({FAR_FUTURE_MS}, 3)").watermark("far", "far")
         options["scan.watermark.idle-timeout"] = f"{CHANGES_IDLE_MS} ms"
-    _topic(flink, "vectors_topic", schema.build(), config, config.vectors.topic, options, bounded=bounded)
+    options |= _subscription(config.vectors.topic, is_known=is_known)
+    _topic(flink, VECTORS_TABLE, schema.build(), config, options, bounded=bounded)
     query = CHANGES.format(at_ms=_unix_ms("rt"), rt="" if bounded else ", far")
     return _one_subtask(_rows(flink, query, CHANGES_ROW, timestamp="" if bounded else "far"))
 
@@ -241,14 +252,26 @@ def _record_columns(schema: Any) -> Any:
     return schema
 
 
-def _topic(
-    flink: Flink, table: str, schema: Any, config: Config, topic: str, options: Mapping[str, str], *, bounded: bool
-) -> None:
+def _subscription(topic: str, *, is_known: bool) -> dict[str, str]:
+    """Return which partitions a source looks for: those of its topic.
+
+    A bounded source that is restored, looks, and finds just the partitions that it knew, is never told that there are
+    no more, and waits for ever (FLINK-31006, open in connector 5.0.0): its watermark never comes to the end of time,
+    and the last ticks are never over. One that finds some gone is told. So it is made to look for a topic that cannot
+    be; it reads on in the partitions of its state, to their ends as of the first start, whatever it finds.
+
+    Args:
+        topic: to read.
+        is_known: the source is bounded, and restored with the partitions of the topic.
+    """
+    return {"topic-pattern": NO_TOPIC} if is_known else {"topic": topic}
+
+
+def _topic(flink: Flink, table: str, schema: Any, config: Config, options: Mapping[str, str], *, bounded: bool) -> None:
     """Make a table of a topic; nothing of the user's goes through SQL text."""
     from pyflink.table import TableDescriptor
 
     given = {
-        "topic": topic,
         "key.format": "raw",
         "key.fields": "key",
         "value.format": "raw",

@@ -8,6 +8,7 @@ from jobs.place import newest_state, open_place, place_folder
 from jobs.run import check_topics, check_vectors, vectors_of
 from jobs.submission import require_room, submit, tell
 from jobs.targets import add_target
+from jobs.transaction_checks import require_transactions
 from state.errors import HeadwaterError
 
 
@@ -36,6 +37,7 @@ def main(args: argparse.Namespace) -> int:
     check_vectors(config)
     require_room(config, target)
     check_topics(config)
+    require_transactions(config)
     mode = choose_mode(config.flink.mode)
     state = newest_state(place_folder(config))
     if state is not None and not args.fresh:

@@ -14,12 +14,11 @@ from jobs.config import Config, load_config
 from jobs.kafka_client import Admin
 from jobs.topics import FOREVER, Topic, create, plan
 from online.record import Record
+from tests.faults.checker import Seen
 
 ROOT = Path(__file__).parents[2]
 START_S, END_S = 120.0, 240.0  # on cores shared with others
 STARTED = (" started\n", " goes on from ")
-
-Message = tuple[bytes | None, bytes | None]  # key, value
 
 
 def kept_whole(topic: Topic) -> Topic:
@@ -125,6 +124,10 @@ class LiveJob:
         self._children[-1].send_signal(number)
         return self._children[-1].wait(60), self.log.read_text()
 
+    def kill(self) -> None:
+        """End the newest run as the system would; whatever it started is left."""
+        self.end(signal.SIGKILL)
+
     def crash(self) -> None:
         """End the newest run as the system would; its JVM follows by itself."""
         jvm = self.jvm()
@@ -140,7 +143,7 @@ class LiveJob:
         [child] = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return int(child)
 
-    def read(self, topic: str) -> list[Message]:
+    def read(self, topic: str) -> list[Seen]:
         """Return what a reader of committed records sees, partition by partition."""
         from confluent_kafka import Consumer, TopicPartition
 
@@ -155,7 +158,7 @@ class LiveJob:
         )
         partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
         consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
-        found: dict[int, list[Message]] = {partition: [] for partition in partitions}
+        found: dict[int, list[Seen]] = {partition: [] for partition in partitions}
         left = set(partitions)
         deadline = time.monotonic() + 60
         while left:
@@ -163,7 +166,8 @@ class LiveJob:
                 if message.error():
                     left.discard(message.partition())
                 else:
-                    found[message.partition()].append((message.key(), message.value()))
+                    seen = Seen(message.key(), message.value(), message.partition(), message.offset())
+                    found[seen.partition].append(seen)
             assert time.monotonic() < deadline, f"{topic} does not end: an open transaction?"
         consumer.close()
-        return [message for partition in sorted(found) for message in found[partition]]
+        return [seen for partition in sorted(found) for seen in found[partition]]

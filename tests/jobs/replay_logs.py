@@ -108,5 +108,5 @@ def lines_in(folder: Path) -> list[dict[str, Any]]:
         json.loads(line)
         for file in sorted(folder.iterdir())
         if not file.name.startswith(".")
-        for line in file.read_text(encoding="utf-8").splitlines()
+        for line in file.read_bytes().splitlines()  # not of text, which ends lines at U+2028 too
     ]

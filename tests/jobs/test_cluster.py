@@ -24,7 +24,7 @@ from state.errors import HeadwaterError
 from tests.jobs.cluster_job import ClusterJob
 from tests.jobs.live_job import ROOT
 from tests.jobs.live_log import Sent, in_parts, initial_vectors, items_of, real_log
-from tests.jobs.live_oracle import assert_equal_messages, lists_over, oracle
+from tests.jobs.live_oracle import assert_right, lists_over, oracle
 from tests.jobs.processes import lives
 
 
@@ -108,7 +108,7 @@ def test_a_life_on_a_cluster(
     job.until_lists(len(over))
     job.call("stop")
 
-    assert_equal_messages(over, job.read(job.config.lists.topic))
+    assert_right(over, job.read(job.config.lists.topic))
 
 
 def check_metrics(cluster: Cluster) -> None:

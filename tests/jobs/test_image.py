@@ -17,7 +17,7 @@ from jobs.flink_rest import FlinkRest
 from jobs.supervisor import end_group
 from tests.jobs.live_job import END_S, ROOT, START_S, LiveJob
 from tests.jobs.live_log import Sent, in_parts, initial_vectors, items_of, real_log
-from tests.jobs.live_oracle import assert_equal_messages, lists_over, oracle
+from tests.jobs.live_oracle import assert_right, lists_over, oracle
 
 DEPLOY = ROOT / "deploy"
 
@@ -145,7 +145,7 @@ def test_an_upgrade_in_application_mode(tmp_path: Path, image: Path, job: LiveJo
     finally:
         pods.stop()
 
-    assert_equal_messages(over, job.read(job.config.lists.topic))
+    assert_right(over, job.read(job.config.lists.topic))
     assert kernels(image) == compiled, "a pod compiled what the image should have had"
 
 

@@ -1,5 +1,6 @@
 """Laws of the replay through Flink: the oracle's bytes in every mode; an end, whatever goes wrong."""
 
+import json
 import os
 import signal
 import subprocess
@@ -7,11 +8,11 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
-from tests.jobs.replay_logs import Log, real_log, real_rows, replay, same, shuffled, write_csv
+from tests.jobs.replay_logs import Log, lines_in, real_log, real_rows, replay, same, shuffled, vectors_of, write_csv
 from tests.jobs.test_replay import bad_log, check_bad
 
 pytestmark = [
@@ -153,7 +154,7 @@ def test_a_jvm_that_dies(running: subprocess.Popen[str]) -> None:
     wait_for(running, "")
 
 
-def wait_for(process: subprocess.Popen[str], command: str) -> None:
+def wait_for(process: subprocess.Popen[Any], command: str) -> None:
     """Wait until a process of the session has `command` in its command line; "": until there is none at all."""
     for _ in range(600):
         found = session(process.pid)
@@ -177,3 +178,42 @@ def session(leader: int) -> dict[int, str]:
             if int(sid) == leader and state != "Z":
                 found[int(folder.name)] = command
     return found
+
+
+STRANGE_IDS = (
+    "a\x00b", "\x01\x1b[2J", "tab\there", "\U0001f600", "\u65e5\u672c", "\u202eright to left", "e\u0301", "\ufeffbom",
+    "\ufffd\uffff", "\u241f\u241e\u2400\u240a\u240d", "'); DROP TABLE events; --", '"quoted"', "back\\slash",
+    "<script>alert(1)</script>", "${jndi:ldap://x}", "../../etc/passwd", "\x7f\x85\u2028x", "x" * 256, "\U0010ffff",
+    "{}", "0", "NaN", "None",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["thread", "process"])
+def test_strange_ids_kill_nothing(tmp_path: Path, mode: str) -> None:
+    """Any Unicode that is an id, of a user and an item, goes through state and outputs unchanged; none stops the job.
+
+    Lone surrogates and ids that are too long are dead letters.
+    """
+    rows = [
+        {"user": user, "item": STRANGE_IDS[(number * 7 + n) % len(STRANGE_IDS)], "ts": 1_700_000_000 + 900 * n + number}
+        for n in range(8)
+        for number, user in enumerate(STRANGE_IDS)
+    ]
+    bad = [
+        '{"user":"\\ud800","item":"a","ts":1700006300}',
+        json.dumps({"user": "u", "item": "i" * 10**6, "ts": 1700006300}),
+    ]
+    events = tmp_path / "events.jsonl"
+    events.write_text("".join(f"{line}\n" for line in [*map(json.dumps, rows), *bad]))
+    vectors = vectors_of(rows, tmp_path)
+    arguments = ["--events", str(events), "--items", str(vectors), "--vectors", str(vectors), "--no-peers"]
+    expected = replay([*arguments, "--candidates", "all"], tmp_path / "python", "--engine", "python")
+    assert (expected["accepted"], expected["dead_letters"]) == (len(rows), 2)
+
+    report = replay([*arguments, "--candidates", "all"], tmp_path / "flink", "--mode", mode)
+
+    assert same(expected) == same(report)
+    users = {line["user"] for line in lines_in(tmp_path / "flink" / "recommendations")}
+    assert users == set(STRANGE_IDS)
+    shown = {item for line in lines_in(tmp_path / "flink" / "recommendations") for item in line["items"]}
+    assert shown == set(STRANGE_IDS)

@@ -155,7 +155,10 @@ def test_interrupted(
     monkeypatch.setattr("jobs.python_engine.run_python", stop)
 
     assert main(["replay", *log.arguments, *PYTHON, "--out", str(tmp_path / "out")]) == 130
-    assert f"interrupted: {tmp_path / 'out'} is not complete; run the replay again" in capsys.readouterr().err
+    assert (
+        f"interrupted: {tmp_path / 'out'} is not complete; go on with --resume, or run it again"
+        in capsys.readouterr().err
+    )
 
 
 def test_lists_of_two_runs_are_told(

@@ -9,11 +9,11 @@ import pytest
 
 from jobs.config import Config
 from jobs.snapshot import freeze_vectors
-from online.outputs import dead_letter_message
-from online.session import DeadLetter
+from tests.faults.checker import Seen
+from tests.faults.oracle import dead_letter
 from tests.jobs.live_job import LiveJob
 from tests.jobs.live_log import Sent, in_parts, initial_vectors, item_changes, items_of, real_log
-from tests.jobs.live_oracle import Expected, assert_equal_messages, lists_over, oracle
+from tests.jobs.live_oracle import Expected, assert_right, lists_over, oracle
 
 pytestmark = [pytest.mark.flink, pytest.mark.kafka, pytest.mark.slow]
 
@@ -50,26 +50,24 @@ def test_readers_see_the_oracles_lists(tmp_path: Path, kafka: str, log: list[Sen
         assert status == 0, told
         expected = oracle(job.config, vectors, log, [*(Sent(each, "") for each in initial), *changes])
         found = {topic: job.read(topic) for topic in (job.config.lists.topic, job.config.dead_letters.topic)}
-        assert_equal_messages(expected.lists, found[job.config.lists.topic])
-        assert_equal_messages(expected.dead_letters, found[job.config.dead_letters.topic])
-        assert expected.metrics == job.read(job.config.metrics.topic)
-        check_dead_letters(job.config, found[job.config.dead_letters.topic], log, changes)
+        dead_letters = found[job.config.dead_letters.topic]
+        assert_right(expected.lists, found[job.config.lists.topic], expected.dead_letters, dead_letters)
+        assert expected.metrics == [seen[:2] for seen in job.read(job.config.metrics.topic)]
+        check_dead_letters(job.config, dead_letters, log, changes)
         dead = sum(1 for sent in log if sent.reason)
         assert len(records) == expected.final["accepted"] + expected.final["duplicates"] + dead
         assert_is_the_log_of_the_issue(log, expected)
 
 
-def check_dead_letters(
-    config: Config, found: list[tuple[bytes | None, bytes | None]], log: list[Sent], changes: list[Sent]
-) -> None:
+def check_dead_letters(config: Config, found: list[Seen], log: list[Sent], changes: list[Sent]) -> None:
     """Each bad record is there once, for the reason its maker gave, with its bytes and where it lay."""
     bad = [
-        dead_letter_message(topic, DeadLetter(sent.record, sent.reason))
+        dead_letter(topic, sent.record, sent.reason)
         for topic, source in ((config.events.topic, log), (config.vectors.topic, changes))
         for sent in source
         if sent.reason
     ]
-    assert_equal_messages(bad, found)
+    assert_right([], [], bad, found)
 
 
 def assert_is_the_log_of_the_issue(log: list[Sent], expected: Expected) -> None:
@@ -110,7 +108,7 @@ def test_a_stop_and_a_crash_are_invisible(tmp_path: Path, kafka: str) -> None:
         job.wait_for(lambda: len(job.read(lists)) >= len(over))
         assert job.end(signal.SIGTERM)[0] == 0
 
-        assert_equal_messages(over, job.read(lists))
+        assert_right(over, job.read(lists))
 
         status, told = job.run("--mode", "process")
         assert (status, told.count("was kept in thread mode")) == (2, 1), told
@@ -129,3 +127,38 @@ def test_a_dead_jvm_is_one_line(tmp_path: Path, kafka: str) -> None:
         told = job.log.read_text().splitlines()
         assert len(told) == 3, told[-3:]
         assert "headwater run: error: the JVM that ran the job is gone (exit status -9" in told[-1]
+
+
+@pytest.mark.parametrize("mode", ["thread", "process"])
+def test_a_pass_that_is_killed_goes_on(tmp_path: Path, kafka: str, mode: str) -> None:
+    """A run until the end, killed twice, ends with --resume: no list is missing, the last ticks included, none twice.
+
+    Resumed when all is done it adds nothing, whether it could note that or was killed just before.
+    """
+    log = real_log(12_000, 2)
+    with LiveJob(kafka, tmp_path, f"pass-{mode}", 2, 'checkpoint_interval = "200ms"\n') as job:
+        initial = initial_vectors(items_of(log), log[0].record.at_ms - 1000)
+        job.send(job.config.vectors.topic, initial)
+        job.send(job.config.events.topic, [sent.record for sent in log])
+        lists, arguments = job.config.lists.topic, ("--until-end", "--mode", mode)
+        job.start(*arguments)
+        job.wait_for(lambda: bool(job.read(lists)))
+        job.kill()
+        seen = len(job.read(lists))
+        job.start(*arguments, "--resume")
+        job.wait_until_started()
+        job.kill()
+        begun = job.state / "until-end" / "pass.json"
+        note = begun.read_bytes()
+
+        status, told = job.run(*arguments, "--resume")
+
+        assert (status, told.count(f"goes on from {job.state / 'until-end'}")) == (0, 1), told
+        for _ in range(2):
+            status, told = job.run(*arguments, "--resume")
+            assert (status, told.count("was done already")) == (0, 1), told
+            begun.write_bytes(note)
+        expected = oracle(job.config, job.state / "vectors.safetensors", log, [Sent(each, "") for each in initial])
+        assert 0 < seen
+        assert_right(expected.lists, job.read(lists), expected.dead_letters, job.read(job.config.dead_letters.topic))
+        assert expected.metrics == [found[:2] for found in job.read(job.config.metrics.topic)]

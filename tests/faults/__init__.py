@@ -1,0 +1,1 @@
+"""What faults are judged by: the checker and its oracle."""

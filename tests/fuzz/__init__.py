@@ -1,0 +1,1 @@
+"""Bytes that nobody meant, through everything that reads bytes."""
