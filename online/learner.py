@@ -250,11 +250,12 @@ class Learner:
             predicted = predict_and_learn(
                 states, self._blend.state, batch, self._shape, not self._frozen, self._safety.feature
             )
-            self._safety.watch(predicted.ranks)
             ranks.append(np.vstack([predicted.served, predicted.ranks[1:]]))
-            self._drift.update(relative_losses(predicted.chance[0], batch.scored, len(batch.open)))
             chance.append(predicted.chance)
-        if self._drift.rises > rises and not self._frozen:
+            if not self._frozen:
+                self._safety.watch(predicted.ranks)
+                self._drift.update(relative_losses(predicted.chance[0], batch.scored, len(batch.open)))
+        if self._drift.rises > rises:
             self._blend.quicken(self._settings.learning.drift_boost)
         return _Measured(past, np.hstack(ranks), np.hstack(chance))
 

@@ -19,11 +19,11 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Log:
 
 @pytest.fixture(scope="module")
 def runs(log: Log, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Replays of one log: as it is, twice, and with a head that hardly learns and rules of one item."""
+    """Replays of one log: as it is, twice, and with a head that hardly learns and no popularity to fall back on."""
     folder = tmp_path_factory.mktemp("runs")
     (folder / "bad.toml").write_text(
         f'[events]\npath = "{log.events}"\n[vectors]\npath = "{log.vectors}"\n'
-        "[learning]\nhead_rate = 0.0001\nhalf_lives = [100000.0]\nblend_rate = 0.0001\nnetwork_rate = 1.0\n",
+        "[learning]\nhead_rate = 0.0001\nhalf_lives = [1.0]\nblend_rate = 0.0001\nnetwork_rate = 1.0\n",
         encoding="utf-8",
     )
     replay(log.arguments, folder / "a", *PYTHON)

@@ -33,10 +33,17 @@ class Group:
 
 def tick(ms: int, left_ms: list[int], ranks: list[int], items: int) -> TickMetrics:
     n = len(left_ms)
-    given: dict[str, Any] = {"user": ["u"] * n, "item": ["i"] * n, "past": [0] * n, "best": [0.0] * n}
+    given: dict[str, Any] = {
+        "user": ["u"] * n,
+        "item": ["i"] * n,
+        "past": [0] * n,
+        "best": [0.0] * n,
+        "ndcg": {},
+        "drifts": [0, 0],
+    }
     return TickMetrics(
         tick=ms, first=0, accepted=n, duplicates=1, dead_letters=0, lists=n, scored=n, items=items, changed=[],
-        left_ms=left_ms, actions={}, surprise=[0.0] * n, ranks={"headwater": ranks}, **given,
+        left_ms=left_ms, actions={}, surprise=[0.0] * n, served="blend", ranks={"headwater": ranks}, **given,
     )  # fmt: skip
 
 
