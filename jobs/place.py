@@ -4,12 +4,14 @@ import fcntl
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from jobs.config import Config
+from jobs.orphans import take_over
 from jobs.unfinished import newest_checkpoint
 from state.errors import HeadwaterError
 
@@ -67,6 +69,8 @@ def open_place(config: Config, mode: str, *, fresh: bool, keep: bool = True, res
     """
     folder = place_folder(config)
     lock = _lock(folder)
+    if ended := take_over(folder):  # before the newest checkpoint is looked for: they could still make one
+        print(f"{config.name}: ended {ended} processes that a killed run had left", file=sys.stderr)
     about = folder / ABOUT
     kept = _read_about(about)
     if kept.get("name") not in (None, config.name):

@@ -14,7 +14,6 @@ from jobs.flink_env import LOGS
 from jobs.kafka_client import Admin
 from jobs.modes import choose_mode
 from jobs.one_pass import begin, finish, is_complete
-from jobs.orphans import take_over
 from jobs.place import Place, open_place
 from jobs.transaction_checks import add_accept_loss, require_transactions, require_whole
 from state.errors import HeadwaterError
@@ -49,8 +48,6 @@ def main(args: argparse.Namespace) -> int:
     if args.resume and args.fresh:
         raise HeadwaterError("--resume goes on and --fresh starts anew; expected one of them")
     place = open_place(config, mode, fresh=args.fresh, keep=not args.until_end, resume=args.resume)
-    if ended := take_over(place.folder):
-        _tell(config, f"ended {ended} processes that a killed run had left")
     if args.until_end and args.resume and place.restore is None and is_complete(config, place.one_pass):
         finish(place.one_pass)
         _tell(config, f"all of {config.events.topic} was done already")
