@@ -16,7 +16,7 @@ np.seterr(all="raise", under="ignore")  # underflow to zero is what a softmax do
 
 @pytest.fixture(autouse=True)
 def environment() -> Iterator[None]:
-    """Take back the marks that are left on us: with PyFlink's, by which it knows a worker, no child could start a JVM."""
+    """Take back the marks that are left on us: with PyFlink's, of a worker, no child could start a JVM."""
     yield
     os.environ.pop("PYFLINK_GATEWAY_DISABLED", None)
     os.environ.pop("HEADWATER_FOLDER", None)  # the mark of a run in this process: later children are none of it
