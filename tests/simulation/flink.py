@@ -60,6 +60,21 @@ class MapState:
         return self._keyed.states.setdefault(self._keyed.key, {}).setdefault(self._name, {})
 
 
+class Metrics:
+    """A metric group, and a counter of it, that nobody reads."""
+
+    def add_group(self, *names: str) -> "Metrics":
+        """As of a MetricGroup."""
+        return self
+
+    def counter(self, name: str) -> "Metrics":
+        """As of a MetricGroup."""
+        return self
+
+    def inc(self, n: int = 1) -> None:
+        """As of a Counter."""
+
+
 class Keyed:
     """State and timers of one operator, and the contexts that it is given."""
 
@@ -72,6 +87,10 @@ class Keyed:
     def get_map_state(self, descriptor: Any) -> MapState:
         """As of a RuntimeContext."""
         return MapState(self, descriptor.name)
+
+    def get_metrics_group(self) -> Metrics:
+        """As of a RuntimeContext."""
+        return Metrics()
 
     def timestamp(self) -> int:
         """As of a Context."""

@@ -78,6 +78,7 @@ class EventSource:
         self.offsets, self.newest = list(state.offsets), list(state.newest)
         self._marks = [BEGIN_OF_TIME] * len(log)  # a source forgets them in a crash
         self._late = LateOperator(EVENTS, PLAIN)
+        self._late.open(Keyed({}))
         self.channels: list[Channel] = []
         self.epoch = 0
         self.is_over = False
