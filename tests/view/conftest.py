@@ -18,21 +18,18 @@ class Replayed(NamedTuple):
 
 @pytest.fixture(scope="session")
 def replayed(tmp_path_factory: pytest.TempPathFactory) -> Replayed:
-    """Replay 3,000 real events with explanations; items have their real titles."""
+    """Replay 3,000 real events with explanations; items have their real titles.
+
+    Popularity knows the newest event alone: else the safety floor serves it in so short a log, and there is one reason.
+    """
     folder = tmp_path_factory.mktemp("replayed")
     log = real_log("movietweetings", 3000, folder)
-    titles = str(EXAMPLES / "movietweetings" / "items.csv")
-    arguments = [
-        "--events",
-        str(log.events),
-        "--items",
-        titles,
-        "--vectors",
-        str(log.vectors),
-        "--candidates",
-        "unseen",
-    ]
-    report = replay(arguments, folder / "out", "--engine", "python", "--no-peers", "--why")
+    (folder / "job.toml").write_text(
+        f'name = "replayed"\n[events]\npath = "{log.events}"\n[items]\npath = "{EXAMPLES}/movietweetings/items.csv"\n'
+        f'[vectors]\npath = "{log.vectors}"\n[lists]\ncandidates = "unseen"\n[learning]\nhalf_lives = [1.0]\n',
+        encoding="utf-8",
+    )
+    report = replay(["--config", str(folder / "job.toml")], folder / "out", "--engine", "python", "--no-peers", "--why")
     return Replayed(folder / "out", report)
 
 
