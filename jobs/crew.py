@@ -1,7 +1,6 @@
 """Our own commands as processes that belong together: started one by one, stopped in reverse, none left behind."""
 
 import contextlib
-import os
 import signal
 import subprocess
 import time
@@ -10,6 +9,7 @@ from types import TracebackType
 from typing import NamedTuple
 
 from jobs.children import environment, headwater
+from jobs.supervisor import end_group
 from state.errors import HeadwaterError
 
 STOP_S = 40.0  # until SIGKILL; `headwater run` makes a savepoint first
@@ -85,7 +85,7 @@ class Crew:
             deadline = time.monotonic() + STOP_S
             while process.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.05)
-            _end_session(process.pid)
+            end_group(process.pid, signal.SIGKILL)
             process.wait()
 
     def __enter__(self) -> "Crew":
@@ -95,9 +95,3 @@ class Crew:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-
-
-def _end_session(leader: int) -> None:
-    """Kill what is left of a session; its id is not given to others while a process of it lives."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(leader, signal.SIGKILL)

@@ -5,14 +5,12 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from jobs.flink_env import LOGS
-from jobs.flink_rest import FlinkRest
-from jobs.modes import choose_mode
 from jobs.place import Place, open_place
-from jobs.run import check_topics, check_vectors, vectors_of
-from jobs.submission import require_room, submit, tell
-from jobs.submit import add_how
+from jobs.run import vectors_of
+from jobs.submission import submit, tell
+from jobs.submit import add_how, make_ready
 from jobs.targets import add_target
-from jobs.transaction_checks import add_accept_loss, require_transactions, require_whole
+from jobs.transaction_checks import add_accept_loss, require_whole
 from state.errors import HeadwaterError
 
 
@@ -28,15 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the command."""
-    from jobs.config import load_config
-
-    config = load_config(args.config, {"flink.mode": args.mode, "flink.parallelism": args.parallelism})
-    target = FlinkRest(args.target)
-    check_vectors(config)
-    require_room(config, target)
-    check_topics(config)
-    require_transactions(config)
-    mode = choose_mode(config.flink.mode)
+    config, target, mode = make_ready(args)
     named = None if args.state is None else state_at(args.state)
     place = _with_state(open_place(config, mode, fresh=False), named)
     if told := require_whole(config, place.restore, place.folder / LOGS, accept_loss=args.accept_loss):

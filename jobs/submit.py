@@ -1,7 +1,9 @@
 """`headwater submit`: start a live job on a Flink cluster, with nothing learned yet."""
 
 import argparse
+from typing import NamedTuple
 
+from jobs.config import Config, load_config
 from jobs.flink_rest import FlinkRest
 from jobs.modes import choose_mode
 from jobs.place import newest_state, open_place, place_folder
@@ -28,17 +30,32 @@ def add_how(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def main(args: argparse.Namespace) -> int:
-    """Run the command."""
-    from jobs.config import load_config
+class Ready(NamedTuple):
+    """A live job that nothing keeps from running on a cluster."""
 
+    config: Config
+    target: FlinkRest
+    mode: str  # thread or process
+
+
+def make_ready(args: argparse.Namespace) -> Ready:
+    """Return the job of the arguments, checked with all that it needs.
+
+    Raises:
+        HeadwaterError: the configuration, the vectors, the cluster, the topics or the broker are not as the job needs.
+    """
     config = load_config(args.config, {"flink.mode": args.mode, "flink.parallelism": args.parallelism})
     target = FlinkRest(args.target)
     check_vectors(config)
     require_room(config, target)
     check_topics(config)
     require_transactions(config)
-    mode = choose_mode(config.flink.mode)
+    return Ready(config, target, choose_mode(config.flink.mode))
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the command."""
+    config, target, mode = make_ready(args)
     state = newest_state(place_folder(config))
     if state is not None and not args.fresh:
         raise HeadwaterError(

@@ -23,27 +23,21 @@ def mean_history(history: Any, weights: Any, table: Any, out: Any, norms: Any) -
         norms: 1 / norm of the weights used, 0 without a history; shape (B,), float32.
     """
     for e in range(history.shape[0]):
-        for f in range(out.shape[1]):
-            out[e, f] = 0
-        square = np.float32(0)
-        for p in range(history.shape[1]):
-            q = history[e, p]
-            if q < 0:
-                break
-            w = weights[p]
-            square += w * w
-            for f in range(out.shape[1]):
-                out[e, f] += w * table[q, f]
-        inverse = np.float32(1 / np.sqrt(square)) if square > 0 else np.float32(0)
-        norms[e] = inverse
-        for f in range(out.shape[1]):
-            out[e, f] *= inverse
+        norms[e] = _mean(history[e], weights, table, out[e])
 
 
 @compiled
 def mean_row(history: Any, weights: Any, table: Any) -> Any:
     """Return one event's query; see `mean_history`. Shape (d,); zeros without a history."""
-    out = np.zeros(table.shape[1], np.float32)
+    out = np.empty(table.shape[1], np.float32)
+    _mean(history, weights, table, out)
+    return out
+
+
+@compiled
+def _mean(history: Any, weights: Any, table: Any, out: Any) -> Any:
+    """Write one event's query, shape (d,), and return 1 / norm of the weights used, 0 without a history."""
+    out[:] = np.float32(0)
     square = np.float32(0)
     for p in range(min(history.shape[0], weights.shape[0])):
         q = history[p]
@@ -53,11 +47,10 @@ def mean_row(history: Any, weights: Any, table: Any) -> Any:
         square += w * w
         for f in range(out.shape[0]):
             out[f] += w * table[q, f]
-    if square > 0:
-        inverse = np.float32(1 / np.sqrt(square))
-        for f in range(out.shape[0]):
-            out[f] *= inverse
-    return out
+    inverse = np.float32(1 / np.sqrt(square)) if square > 0 else np.float32(0)
+    for f in range(out.shape[0]):
+        out[f] *= inverse
+    return inverse
 
 
 @compiled_long
