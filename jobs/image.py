@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from jobs.children import environment, headwater
-from jobs.cluster import flink_home, link_jars
 from jobs.flink_conf import environments, write_configuration
+from jobs.flink_home import flink_home, link_jars
 from jobs.jars import connector_jar
 from state.errors import HeadwaterError
 

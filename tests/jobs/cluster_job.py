@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from jobs.cluster import Cluster
 from jobs.flink_rest import FlinkRest
+from jobs.session_cluster import Cluster
 from tests.jobs.live_job import END_S, ROOT, START_S, LiveJob
 
 

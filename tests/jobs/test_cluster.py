@@ -17,8 +17,8 @@ import requests
 
 from jobs.broker import steady_port
 from jobs.cli import main
-from jobs.cluster import JOB_MANAGER, Cluster, Shape
 from jobs.job_metrics import METRICS, PREFIX
+from jobs.session_cluster import JOB_MANAGER, Cluster, Shape
 from online.event import REASONS
 from state.errors import HeadwaterError
 from tests.jobs.cluster_job import ClusterJob

@@ -114,7 +114,7 @@ def test_flink_knows_each_key_and_takes_each_value(tmp_path: Path) -> None:
 
 def _options(jvm: Any) -> Iterator[tuple[str, Any]]:
     """Yield key -> option of all that Flink's jars declare."""
-    from jobs.cluster import flink_home
+    from jobs.flink_home import flink_home
 
     classes = []
     for jar in [*(flink_home() / "lib").glob("flink-dist-*.jar"), *(flink_home() / "opt").glob("flink-python-*.jar")]:
